@@ -1,0 +1,55 @@
+"""The measures that plans minimise or keep within budgets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner_core.problem import Problem
+from planner_core.problem.graph import FloatArray
+from planner_core.schedule.memory import memory_profiles
+from planner_core.schedule.schedule import Schedule
+
+
+def stream_loads(problem: Problem, schedule: Schedule) -> FloatArray:
+    """Busy time of every stream of every device, staged copies included; shape (K, streams)."""
+    graph, cluster = problem.graph, problem.cluster
+    load = np.zeros((problem.n_devices, len(graph.stream_names)))
+    own = problem.durations[np.arange(graph.n_operators), schedule.device]
+    np.add.at(load, (schedule.device, graph.stream), own)
+    if cluster.staged:
+        rows = schedule.transfers
+        sent: dict[int, tuple[int, float]] = {}
+        for t, a, b in zip(rows.tensor.tolist(), rows.source, rows.target, strict=True):
+            time = problem.transfer_time(t, int(a), int(b))
+            if not cluster.host[b]:
+                load[b, 0] += time
+            if not cluster.host[a]:
+                sent[t] = (int(a), max(time, sent.get(t, (0, 0.0))[1]))
+        for a, time in sent.values():
+            load[a, 0] += time
+    return load
+
+
+def period(problem: Problem, schedule: Schedule) -> float:
+    """Busiest stream's busy time per micro-batch (problem-model rule 9)."""
+    repeated = 1 if problem.graph is problem.template else problem.micro_batches
+    listed = int(problem.template.micro_batch.max(initial=-1)) + 1
+    return float(stream_loads(problem, schedule).max()) / max(1, repeated, listed)
+
+
+def transfer_volume(problem: Problem, schedule: Schedule) -> float:
+    """Memory moved between devices: tensor sizes, once per receiving device."""
+    return float(problem.graph.size[schedule.transfers.tensor].sum())
+
+
+def peak_memory(problem: Problem, schedule: Schedule) -> float:
+    """Largest memory in use on any device at any instant."""
+    return max(profile.peak for profile in memory_profiles(problem, schedule))
+
+
+def measure(name: str, problem: Problem, schedule: Schedule) -> float:
+    """Value of one of :data:`planner_core.problem.MEASURES`."""
+    if name == "makespan":
+        return schedule.makespan
+    functions = {"period": period, "peak_memory": peak_memory, "transfer": transfer_volume}
+    return functions[name](problem, schedule)

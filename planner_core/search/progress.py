@@ -1,0 +1,81 @@
+"""What a running search tells, what it is told, and how it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from planner_core.schedule import Schedule, relative_gap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a plan is searched for.
+
+    Parameters
+    ----------
+    time_limit : float
+        Wall-clock seconds, everything included.
+    seed : int
+        Of every random choice; equal seeds repeat the same choices (not the same timing).
+    """
+
+    time_limit: float = 60.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Size of a mixed-integer programme."""
+
+    columns: int
+    rows: int
+    nonzeros: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """One event of a running search.
+
+    Parameters
+    ----------
+    phase : str
+        What is going on, in words: ``baselines``, ``bounds``, ``MIP, horizon 63`` …
+    elapsed : float
+        Wall-clock seconds since the call.
+    incumbent, lower_bound : float or None
+        Best value and best proved bound of the measure minimised first.
+    schedule : Schedule or None
+        The new best schedule, validated; only in the event that announces it.
+    found_by, proved_by : str or None
+        What found the incumbent and what proves the bound.
+    model_size : ModelSize or None
+        Of the programme being solved.
+    merged_operators : int or None
+        Operators left after merging, where merging took place.
+    """
+
+    phase: str
+    elapsed: float
+    incumbent: float | None = None
+    lower_bound: float | None = None
+    schedule: Schedule | None = None
+    found_by: str | None = None
+    proved_by: str | None = None
+    model_size: ModelSize | None = None
+    merged_operators: int | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """(incumbent − lower bound) / incumbent, or None."""
+        if self.incumbent is None or self.lower_bound is None:
+            return None
+        return relative_gap(self.incumbent, self.lower_bound)
+
+
+OnProgress = Callable[[Progress], None]
+"""Called from the searching thread with every event."""
+
+Cancellation = threading.Event
+"""Set it to stop a search: the best plan so far is returned."""
