@@ -1,0 +1,1 @@
+"""The lower level: time-indexed formulations in Pyomo, and the HiGHS driver."""
