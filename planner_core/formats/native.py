@@ -22,19 +22,13 @@ from planner_core.problem import (
     KINDS,
     Cluster,
     Graph,
-    InputError,
     Objective,
     Problem,
     build_cluster,
     build_graph,
     check_problem,
 )
-
-MAX_DEVICES = 1024
-"""Most devices a file may list; links are stored for every pair."""
-
-MAX_OPERATORS = 10_000_000
-"""Most operators a problem may have, micro-batches counted."""
+from planner_core.problem.limits import check_counts
 
 
 def sniff(data: bytes) -> bool:
@@ -79,18 +73,8 @@ def problem_from_document(document: dict[str, Any]) -> Problem:
     """
     record = validated("problem", document)
     cluster = record["cluster"]
-    if len(cluster["devices"]) > MAX_DEVICES:
-        raise InputError(
-            f"the cluster lists {len(cluster['devices'])} devices; "
-            f"at most {MAX_DEVICES} are supported"
-        )
     micro_batches = record.get("micro_batches", 1)
-    n_operators = len(record["operators"]) * micro_batches
-    if n_operators > MAX_OPERATORS:
-        raise InputError(
-            f"micro_batches {micro_batches} × {len(record['operators'])} operators make "
-            f"{n_operators} operators; at most {MAX_OPERATORS} are supported"
-        )
+    check_counts(len(cluster["devices"]), len(record["operators"]) * micro_batches)
     problem = Problem(
         template=build_graph(
             record["operators"], record.get("tensors", ()), record.get("parameter_groups", ())

@@ -2,6 +2,7 @@
 
 from planner_core.schedule.measures import (
     measure,
+    micro_batch_count,
     peak_memory,
     period,
     stream_loads,
@@ -47,6 +48,7 @@ __all__ = [
     "holds",
     "measure",
     "memory_profiles",
+    "micro_batch_count",
     "peak_memory",
     "period",
     "proves_optimal",

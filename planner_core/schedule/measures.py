@@ -30,16 +30,27 @@ def stream_loads(problem: Problem, schedule: Schedule) -> FloatArray:
     return load
 
 
-def period(problem: Problem, schedule: Schedule) -> float:
-    """Busiest stream's busy time per micro-batch (problem-model rule 9)."""
+def micro_batch_count(problem: Problem) -> int:
+    """Micro-batches that one schedule of the problem processes."""
     repeated = 1 if problem.graph is problem.template else problem.micro_batches
     listed = int(problem.template.micro_batch.max(initial=-1)) + 1
-    return float(stream_loads(problem, schedule).max()) / max(1, repeated, listed)
+    return max(1, repeated, listed)
+
+
+def period(problem: Problem, schedule: Schedule) -> float:
+    """Busiest stream's busy time per micro-batch (problem-model rule 9)."""
+    return float(stream_loads(problem, schedule).max()) / micro_batch_count(problem)
 
 
 def transfer_volume(problem: Problem, schedule: Schedule) -> float:
     """Memory moved between devices: tensor sizes, once per receiving device."""
-    return float(problem.graph.size[schedule.transfers.tensor].sum())
+    graph, device = problem.graph, schedule.device
+    # From the placement, not from the listed transfers: those may be left out.
+    crossing = device[graph.edge_source] != device[graph.edge_target]
+    tensor = graph.edge_tensor[crossing].astype(np.int64)
+    target = device[graph.edge_target[crossing]]
+    pairs = np.unique(tensor * problem.n_devices + target)
+    return float(graph.size[pairs // problem.n_devices].sum())
 
 
 def peak_memory(problem: Problem, schedule: Schedule) -> float:

@@ -66,7 +66,11 @@ def holds(problem: Problem, schedule: Schedule) -> Iterator[Hold]:
             last_use[k] = max(last_use.get(k, 0.0), float(finish[c]))
         end = last_use.pop(home, float(finish[producer]) if not len(consumers) else 0.0)
         for k, last in last_use.items():
-            begin, arrival = moves.get((t, k), (float(finish[producer]),) * 2)
+            made = float(finish[producer])
+            begin, arrival = moves.get((t, k)) or (
+                made,
+                made + problem.transfer_time(t, home, k),
+            )
             end = max(end, arrival)
             yield Hold(k, begin, last, size, t, producer)
         if graph.is_output[t]:

@@ -13,6 +13,7 @@ from planner_core.problem import (
     build_graph,
     check_problem,
 )
+from planner_core.problem.limits import check_counts
 
 PLACEMENTS: tuple[str, ...] = ("linear", "interleaved", "v", "bidirectional")
 """Ways of laying stages on devices."""
@@ -107,6 +108,7 @@ def pipeline(
     for label, count in (("devices", devices), ("micro_batches", micro_batches)):
         if count < 1:
             raise InputError(f"{label} is {count}; it must be 1 or more")
+    check_counts(devices, devices * max(1, chunks) * micro_batches)
     directions = stage_devices(placement, devices, chunks)
     n_stages = len(directions[0])
     share = _per("stage", "released_by_input", released_by_input, n_stages)

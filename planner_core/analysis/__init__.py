@@ -1,0 +1,1 @@
+"""What a schedule tells: metrics, memory, bubbles and their causes, critical path."""
