@@ -105,6 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("source", metavar="IN", help="problem file of any kind")
     convert.add_argument("target", metavar="OUT", help="file to write; its ending is the format")
 
+    samples = group.add_parser("samples", help="write the sample problems into a folder")
+    samples.add_argument("folder", metavar="FOLDER", help="made if it does not exist")
+
     schema = group.add_parser("schema", help="print the JSON Schema of the native files")
     schema.add_argument("which", nargs="?", choices=("problem", "plan"), default="problem")
     return parser

@@ -150,6 +150,15 @@ def convert(args: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def samples(args: argparse.Namespace) -> int:
+    """Write the sample problems, an index of them and a page that says what each teaches."""
+    from planner_core.sample_files import write_samples
+
+    for path in write_samples(args.folder):
+        print(path)
+    return EXIT_DONE
+
+
 def schema(args: argparse.Namespace) -> int:
     """Print the JSON Schema of a native file."""
     from planner_core.formats.schema import json_schema
