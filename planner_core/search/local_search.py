@@ -1,0 +1,274 @@
+"""Local search: annealing that improves any schedule, in compiled code, while others prove.
+
+The operators' order and devices are what is searched; times follow from them. Graphs up to
+``WHOLE_OPERATORS`` are annealed as a whole with restarts, larger ones window by window.
+
+Importing this module imports numba.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from planner_core.problem import RELATIVE_TOLERANCE, Problem
+from planner_core.problem.graph import IntArray
+from planner_core.schedule import Schedule, validate
+from planner_core.schedule.columns import Columns, columns_of, group_rows
+from planner_core.search.annealing import Window, advance, anneal_window, tails
+from planner_core.search.decoder import (
+    Times,
+    decode,
+    empty_times,
+    fits_memory,
+    has_memory_limits,
+    queues,
+    schedule_of,
+)
+
+WHOLE_OPERATORS = 160
+"""Graphs up to this size are annealed as a whole."""
+WINDOW_OPERATORS = 100
+"""Size of the window that slides over larger graphs."""
+CALL_SECONDS = 0.05
+"""Compiled code comes back about this often."""
+
+
+class Search:
+    """What every local search needs: the limits it runs under and the best schedule so far."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        schedule: Schedule,
+        *,
+        deadline: float,
+        target: float | None,
+        on_improve: Callable[[Schedule], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self.problem, self.best = problem, schedule
+        self.deadline, self.target = deadline, target
+        self.on_improve, self.cancelled = on_improve, cancelled
+
+    @property
+    def stopped(self) -> bool:
+        """Whether time is up, the user has cancelled or the target is met."""
+        met = self.target is not None and self.best.makespan <= self.target * (
+            1 + RELATIVE_TOLERANCE
+        )
+        return met or self.cancelled() or time.monotonic() >= self.deadline
+
+    def offer(self, makespan: float, schedule: Callable[[], Schedule]) -> bool:
+        """Take a schedule if it is better and valid; tell whoever listens."""
+        if makespan >= self.best.makespan * (1 - RELATIVE_TOLERANCE):
+            return False
+        candidate = schedule()
+        if validate(self.problem, candidate):
+            return False
+        self.best = candidate
+        self.on_improve(candidate)
+        return True
+
+
+def improve(
+    problem: Problem,
+    schedule: Schedule,
+    *,
+    deadline: float,
+    target: float | None = None,
+    seed: int = 0,
+    on_improve: Callable[[Schedule], None] = lambda schedule: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Schedule:
+    """Improve a schedule's makespan by local search.
+
+    Parameters
+    ----------
+    problem : Problem
+    schedule : Schedule
+        A valid schedule to start from.
+    deadline : float
+        Value of ``time.monotonic()`` at which to return.
+    target : float, optional
+        Proved lower bound; the search returns as soon as it is met.
+    seed : int
+    on_improve : callable
+        Called with every better schedule, each validated.
+    cancelled : callable
+        Looked at about twenty times a second; true means return.
+
+    Returns
+    -------
+    Schedule
+        The best found; ``schedule`` itself if nothing better was.
+    """
+    search = Search(
+        problem,
+        schedule,
+        deadline=deadline,
+        target=target,
+        on_improve=on_improve,
+        cancelled=cancelled,
+    )
+    if not search.stopped:
+        _Annealer(search, columns_of(problem), seed).run()
+    return search.best
+
+
+class _Annealer:
+    """Annealing over (sequence, device)."""
+
+    def __init__(self, search: Search, columns: Columns, seed: int) -> None:
+        self.search, self.columns = search, columns
+        n, groups = len(columns.stream), len(columns.group_allowed)
+        grouped = np.flatnonzero(columns.colocation >= 0).astype(np.int32)
+        self.members = group_rows(columns.colocation[grouped], grouped, max(1, groups))
+        self.state = np.array([seed * 2 + 88172645463325253], dtype=np.uint64)
+        self.random = np.random.default_rng(seed)
+        self.limited = has_memory_limits(columns)
+        self.times: Times = empty_times(columns)
+        self.trial: Times = empty_times(columns)
+        self.sequence, self.device = self.decisions(search.best)
+        self.position = np.empty(n, dtype=np.int32)
+        self.rate = 2e4  # moves per second; measured as it goes
+
+    def decisions(self, schedule: Schedule) -> tuple[IntArray, IntArray]:
+        """Sequence and devices of a schedule."""
+        rank = np.empty(len(schedule.start), dtype=np.int64)
+        rank[self.columns.topological] = np.arange(len(rank))
+        order = np.lexsort((rank, schedule.finish, schedule.start)).astype(np.int32)
+        return order, schedule.device.astype(np.int32)
+
+    def restart(self) -> None:
+        """Go back to the best schedule known."""
+        self.sequence, self.device = self.decisions(self.search.best)
+        self.position[self.sequence] = np.arange(len(self.sequence), dtype=np.int32)
+
+    def run(self) -> None:
+        """Anneal until the search is stopped."""
+        self.restart()
+        self.offer(self.sequence, self.device)
+        n = len(self.sequence)
+        whole = n <= WHOLE_OPERATORS or queues(self.columns)
+        seconds = 1.0
+        while not self.search.stopped:
+            self.restart()
+            if whole:
+                self.anneal_whole(seconds)
+                seconds = min(8.0, seconds * 1.5)
+            else:
+                self.sweep()
+
+    def offer(self, sequence: IntArray, device: IntArray) -> bool:
+        """Decode and offer."""
+        makespan = decode(self.columns, sequence, device, self.trial)
+        return self.search.offer(
+            makespan,
+            lambda: schedule_of(self.search.problem, self.columns, device, self.trial),
+        )
+
+    def scale(self) -> float:
+        """Typical duration: the unit of temperature."""
+        own = self.columns.duration
+        return float(np.mean(own[np.isfinite(own)])) or 1.0
+
+    def anneal_whole(self, seconds: float) -> None:
+        """One run of annealing over the whole graph."""
+        n = len(self.sequence)
+        shape = self.times.free.shape
+        window = Window(0, n, np.zeros(shape), np.zeros(n), np.zeros(shape))
+        begin = time.monotonic()
+        seconds = min(seconds, max(0.2, self.search.deadline - begin))
+        hot = self.scale() * float(self.random.choice([0.2, 0.4, 0.8]))
+        cold = hot / 40
+        best_sequence, best_device = self.sequence.copy(), self.device.copy()
+        progress = 0.0
+        while progress < 1.0 and not self.search.stopped:
+            step = max(CALL_SECONDS / seconds, 1e-3)
+            best = self.call(
+                window,
+                hot * (cold / hot) ** progress,
+                hot * (cold / hot) ** min(1.0, progress + step),
+                CALL_SECONDS,
+                best_sequence,
+                best_device,
+            )
+            if best < self.search.best.makespan:
+                self.offer(best_sequence, best_device)
+            progress = max(progress + step / 10, (time.monotonic() - begin) / seconds)
+
+    def call(
+        self,
+        window: Window,
+        hot: float,
+        cold: float,
+        seconds: float,
+        best_sequence: IntArray,
+        best_device: IntArray,
+    ) -> float:
+        """Anneal a window for about so long; return the best path through it."""
+        begin = time.monotonic()
+        moves = max(50, int(self.rate * seconds))
+        _, best = anneal_window(
+            self.columns,
+            self.sequence,
+            self.position,
+            self.device,
+            self.times,
+            window,
+            self.members,
+            hot,
+            cold,
+            moves,
+            self.limited and window.high - window.low == len(self.sequence),
+            self.state,
+            best_sequence,
+            best_device,
+        )
+        spent = max(1e-4, time.monotonic() - begin)
+        self.rate = 0.5 * self.rate + 0.5 * min(moves / spent, 1e6)
+        return best
+
+    def sweep(self) -> None:
+        """Slide the window over the sequence once, from the front to the back."""
+        columns, n, step = self.columns, len(self.sequence), WINDOW_OPERATORS // 2
+        tail, stream_tail = tails(columns, self.sequence, self.device, step)
+        lows = range(0, max(1, n - step), step)
+        left = self.search.deadline - time.monotonic()
+        seconds = min(CALL_SECONDS, max(3e-4, 0.4 * left / len(lows)))
+        hot = self.scale() * float(self.random.choice([0.05, 0.1, 0.2, 0.4]))
+        best_sequence, best_device = self.sequence.copy(), self.device.copy()
+        free = np.zeros_like(self.times.free)
+        told = time.monotonic()
+        for low in lows:
+            if self.search.stopped:
+                break
+            high = min(n, low + 2 * step)
+            window = Window(low, high, free.copy(), tail, stream_tail[-(-high // step)])
+            before = (self.sequence[low:high].copy(), self.device[self.sequence[low:high]])
+            self.call(window, hot, hot / 30, seconds, best_sequence, best_device)
+            self.adopt(window, best_sequence[low:high], best_device)
+            if self.limited and not self.keeps_memory():
+                self.device[before[0]] = before[1]
+                self.adopt(window, before[0], self.device)
+            self.times.free[:] = free
+            advance(columns, self.sequence, self.device, self.times, low, min(n, low + step))
+            free[:] = self.times.free
+            if time.monotonic() - told > max(1.0, 1e-5 * n):
+                self.offer(self.sequence, self.device)
+                told = time.monotonic()
+        self.offer(self.sequence, self.device)
+
+    def adopt(self, window: Window, sequence: IntArray, device: IntArray) -> None:
+        """Put a sequence and devices into the window."""
+        self.sequence[window.low : window.high] = sequence
+        self.position[sequence] = np.arange(window.low, window.high, dtype=np.int32)
+        self.device[sequence] = device[sequence]
+
+    def keeps_memory(self) -> bool:
+        """Whether the current decisions keep the memory limits."""
+        decode(self.columns, self.sequence, self.device, self.trial)
+        return bool(fits_memory(self.columns, self.device, self.trial))
