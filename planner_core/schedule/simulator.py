@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations
 
 import numpy as np
 
@@ -68,7 +68,7 @@ def simulate(
     for block, time in times.items():
         if time < tasks.duration[list(block)].sum():
             finish[list(block)] = start[block[0]] + time
-            pairs.extend((int(a), int(b)) for a, b in pairwise(block))
+            pairs.extend((int(a), int(b)) for a, b in combinations(block, 2))
     schedule = tasks.schedule(start, finish)
     return replace(schedule, overlapped=np.array(pairs, dtype=np.int32).reshape(-1, 2))
 
