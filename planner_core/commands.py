@@ -55,7 +55,7 @@ def compare(args: argparse.Namespace) -> int:
     from planner_core.console import table
 
     problem = _problem(args)
-    names = args.baselines or available(problem)
+    names = args.baselines or [name for name, _, reason in available(problem) if reason is None]
     rows = [_baseline_row(name, problem, run_baseline) for name in dict.fromkeys(names)]
     result = _searched(args, problem)
     print(problem.name)

@@ -58,9 +58,10 @@ def validate(
     if found:
         return found
     found = [*check.times(), *check.assignment()]
-    if found:
-        return found  # durations and arrivals mean nothing on devices that are not allowed
+    if not check.readable():
+        return found
     return [
+        *found,
         *check.durations(),
         *check.transfers(),
         *check.streams(),
@@ -98,6 +99,22 @@ class _Check:
                 yield Violation(
                     "assignment", f"the schedule has {length} {label} values for {n} operators"
                 )
+        rows = self.schedule.transfers
+        for label, count in (
+            ("tensor", self.graph.n_tensors),
+            ("source", self.problem.n_devices),
+            ("target", self.problem.n_devices),
+        ):
+            numbers = getattr(rows, label)
+            if np.any((numbers < 0) | (numbers >= count)):
+                yield Violation("transfer", f"a transfer names a {label} that does not exist")
+
+    def readable(self) -> bool:
+        """Whether every operator has finite times and a device of the cluster."""
+        schedule = self.schedule
+        times = np.isfinite(schedule.start) & np.isfinite(schedule.finish)
+        known = (schedule.device >= 0) & (schedule.device < self.problem.n_devices)
+        return bool(np.all(times & known))
 
     def times(self) -> Iterator[Violation]:
         start, finish = self.schedule.start, self.schedule.finish
@@ -130,7 +147,8 @@ class _Check:
         schedule = self.schedule
         expected = self.problem.durations[np.arange(len(schedule.device)), schedule.device]
         actual = schedule.finish - schedule.start
-        for o in np.flatnonzero(~(np.abs(actual - expected) <= self.tolerance)):
+        allowed = np.isfinite(expected)  # elsewhere it has no duration: reported as assignment
+        for o in np.flatnonzero(allowed & ~(np.abs(actual - expected) <= self.tolerance)):
             if int(o) not in self.overlapped:
                 yield Violation(
                     "duration",
@@ -304,7 +322,8 @@ class _Check:
                 continue
             there = float(schedule.finish[producer])
             if a != b:
-                there += self.problem.transfer_time(int(t), a, b)
+                if not cluster.staged:  # the copies of a staged transfer are checked there
+                    there += self.problem.transfer_time(int(t), a, b)
                 there = max(arrival.get((int(t), b), 0.0), there)
             if schedule.start[consumer] < there - self.tolerance:
                 yield Violation(
