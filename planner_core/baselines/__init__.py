@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from planner_core.baselines.families import PIPELINE_BASELINES
+from planner_core.baselines.general import GENERAL_BASELINES
 from planner_core.baselines.registry import (
     Baseline,
     BaselineResult,
@@ -12,9 +14,11 @@ from planner_core.baselines.registry import (
     evaluate,
     reason_not_applicable,
 )
-from planner_core.problem import NotApplicable, Problem
+from planner_core.baselines.templates import templates
+from planner_core.problem import NotApplicable, PlannerError, Problem
+from planner_core.schedule import Schedule
 
-REGISTRY = Registry(PIPELINE_BASELINES)
+REGISTRY = Registry((*PIPELINE_BASELINES, *GENERAL_BASELINES))
 """All baselines by name."""
 
 
@@ -55,7 +59,28 @@ def all_baselines(problem: Problem) -> list[BaselineResult]:
     return results
 
 
+def fitting_schedules(problem: Problem) -> Iterator[tuple[str, Schedule]]:
+    """Yield (name, schedule) of everything here that solves the problem, quickest first.
+
+    Expert schedules, then templates, then list schedulers; each validated.
+    """
+    for baseline in PIPELINE_BASELINES:
+        try:
+            if not baseline.applies(problem):
+                continue
+            result = evaluate(baseline, problem, {})
+        except PlannerError:
+            continue
+        if result.fits:
+            yield result.title, result.schedule
+    yield from templates(problem)
+    from planner_core.baselines.list_scheduling import list_schedules
+
+    yield from list_schedules(problem)
+
+
 __all__ = [
+    "GENERAL_BASELINES",
     "PIPELINE_BASELINES",
     "REGISTRY",
     "Baseline",
@@ -63,5 +88,7 @@ __all__ = [
     "Registry",
     "all_baselines",
     "available",
+    "fitting_schedules",
     "run_baseline",
+    "templates",
 ]

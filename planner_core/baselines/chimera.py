@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from planner_core.baselines.layout import Action, Layout, Rows, lay_out, pipeline_devices
+from planner_core.baselines.layout import Action, Layout, Rows, lay_out, pipeline_devices, view_of
 from planner_core.baselines.slots import run_in_slots
 from planner_core.problem import NotApplicable, Problem
-from planner_core.problem.pipeline import PipelineView
 
 
 def chimera_layout(problem: Problem) -> Layout:
@@ -16,7 +15,7 @@ def chimera_layout(problem: Problem) -> Layout:
     NotApplicable
         If devices or micro-batches are odd.
     """
-    view = PipelineView.of(problem)
+    view = view_of(problem)
     p, m = len(pipeline_devices(problem)), view.n_micro_batches
     if p % 2:
         raise NotApplicable(f"Chimera needs an even number of devices; there are {p}")

@@ -13,9 +13,9 @@ from planner_core.baselines.layout import (
     actions_of,
     lay_out,
     pipeline_devices,
+    view_of,
 )
 from planner_core.problem import NotApplicable, Problem
-from planner_core.problem.pipeline import PipelineView
 
 
 def bidirectional(problem: Problem) -> Layout:
@@ -26,7 +26,7 @@ def bidirectional(problem: Problem) -> Layout:
     NotApplicable
         If devices or micro-batches are odd, or micro-batches fewer than 2 per device.
     """
-    view = PipelineView.of(problem)
+    view = view_of(problem)
     p, m = len(pipeline_devices(problem)), view.n_micro_batches
     if p % 2:
         raise NotApplicable(f"DualPipe needs an even number of devices; there are {p}")
@@ -46,7 +46,7 @@ def v_shaped(problem: Problem, name: str = "this schedule") -> Layout:
     NotApplicable
         If the stages are not divisible by twice the devices.
     """
-    view = PipelineView.of(problem)
+    view = view_of(problem)
     p = len(pipeline_devices(problem))
     if view.n_stages % (2 * p):
         raise NotApplicable(
@@ -128,7 +128,7 @@ class _Flow:
 
 
 def _steps(flows: list[_Flow], ranks: int, rank: int, split: bool) -> list[Entry]:
-    """Run through the eight steps of the published implementation (github.com/deepseek-ai/DualPipe).
+    """Run through the eight steps of the published code (github.com/deepseek-ai/DualPipe).
 
     Parameters
     ----------

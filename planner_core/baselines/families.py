@@ -47,6 +47,10 @@ def time_rows(
         raise NotApplicable(f"this problem's dependencies contradict the order: {error}") from None
 
 
+def _allowed(lay_out: LayOut) -> Callable[[Problem], bool]:
+    return lambda problem: not lay_out(problem).own_placement
+
+
 def _family(lay_out: LayOut, rows: Order) -> Scheduler:
     def schedule(problem: Problem, **settings: Any) -> tuple[Problem, Schedule]:
         layout = lay_out(problem, **settings)
@@ -90,7 +94,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="GPipe",
         reference="Huang et al. 2019, GPipe, arXiv 1811.06965",
         schedule=_family(classic.linear, classic.gpipe),
-        applies=classic.linear,
+        applies=_allowed(classic.linear),
         placement="linear",
     ),
     Baseline(
@@ -98,7 +102,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="1F1B",
         reference="Narayanan et al. 2019, PipeDream, SOSP; Fan et al. 2021, DAPPLE, PPoPP",
         schedule=_family(classic.linear, classic.one_forward_one_backward),
-        applies=classic.linear,
+        applies=_allowed(classic.linear),
         placement="linear",
     ),
     Baseline(
@@ -106,7 +110,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="Interleaved 1F1B",
         reference="Narayanan et al. 2021, Megatron-LM, arXiv 2104.04473",
         schedule=_family(classic.interleaved, classic.interleaved_one_forward_one_backward),
-        applies=classic.interleaved,
+        applies=_allowed(classic.interleaved),
         settings=("chunks",),
         placement="interleaved",
     ),
@@ -115,7 +119,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="ZB-H1 (ZB-1P)",
         reference=ZERO_BUBBLE,
         schedule=_family(zero_bubble.split_linear, zero_bubble.zb_h1),
-        applies=zero_bubble.split_linear,
+        applies=_allowed(zero_bubble.split_linear),
         aliases=("zb-1p",),
         placement="linear",
     ),
@@ -124,7 +128,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="ZB-H2 (ZB-2P)",
         reference=ZERO_BUBBLE,
         schedule=_family(zero_bubble.split_linear, zero_bubble.zb_h2),
-        applies=zero_bubble.split_linear,
+        applies=_allowed(zero_bubble.split_linear),
         aliases=("zb-2p",),
         placement="linear",
     ),
@@ -133,7 +137,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="Zero Bubble greedy",
         reference=ZERO_BUBBLE + ", section 4.1",
         schedule=_family(zero_bubble.split_linear, greedy.zb_greedy),
-        applies=zero_bubble.split_linear,
+        applies=_allowed(zero_bubble.split_linear),
         placement="linear",
     ),
     Baseline(
@@ -141,7 +145,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="ZB-V",
         reference=CONTROLLABLE_MEMORY + ", V-ZB",
         schedule=_family(zb_v.zb_v_layout, zb_v.zb_v),
-        applies=zb_v.zb_v_layout,
+        applies=_allowed(zb_v.zb_v_layout),
         placement="V",
     ),
     Baseline(
@@ -149,7 +153,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="V-Half",
         reference=CONTROLLABLE_MEMORY,
         schedule=_family(v_schedules.v_half_layout, v_schedules.v_half),
-        applies=v_schedules.v_half_layout,
+        applies=_allowed(v_schedules.v_half_layout),
         placement="V",
     ),
     Baseline(
@@ -157,7 +161,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="V-Min",
         reference=CONTROLLABLE_MEMORY,
         schedule=_family(v_schedules.v_min_layout, v_schedules.v_min),
-        applies=v_schedules.v_min_layout,
+        applies=_allowed(v_schedules.v_min_layout),
         placement="V",
     ),
     Baseline(
@@ -165,7 +169,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="DualPipe (blocks)",
         reference=DUALPIPE,
         schedule=_blocks(dualpipe.bidirectional, dualpipe.dualpipe),
-        applies=dualpipe.bidirectional,
+        applies=_allowed(dualpipe.bidirectional),
         settings=("overlapped_pair",),
         placement="bidirectional",
     ),
@@ -174,7 +178,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="DualPipe (sequential)",
         reference=DUALPIPE + "; its order run one operator after the other",
         schedule=_sequential(dualpipe.bidirectional, dualpipe.dualpipe),
-        applies=dualpipe.bidirectional,
+        applies=_allowed(dualpipe.bidirectional),
         settings=("split_backward",),
         placement="bidirectional",
     ),
@@ -183,7 +187,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="DualPipeV (blocks)",
         reference="Sea AI Lab 2025, Cut-in-half; DeepSeek-AI 2025, DualPipeV",
         schedule=_blocks(dualpipe.dualpipev_layout, dualpipe.dualpipev),
-        applies=dualpipe.dualpipev_layout,
+        applies=_allowed(dualpipe.dualpipev_layout),
         settings=("overlapped_pair",),
         placement="V",
     ),
@@ -192,7 +196,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="DualPipeV (sequential)",
         reference="DeepSeek-AI 2025, DualPipeV; its order run one operator after the other",
         schedule=_sequential(dualpipe.dualpipev_layout, dualpipe.dualpipev),
-        applies=dualpipe.dualpipev_layout,
+        applies=_allowed(dualpipe.dualpipev_layout),
         settings=("split_backward",),
         placement="V",
     ),
@@ -201,7 +205,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="Chimera",
         reference="Li and Hoefler 2021, Chimera, arXiv 2107.06925",
         schedule=_family(chimera.chimera_layout, chimera.chimera),
-        applies=chimera.chimera_layout,
+        applies=_allowed(chimera.chimera_layout),
         placement="bidirectional",
     ),
     Baseline(
@@ -209,7 +213,7 @@ PIPELINE_BASELINES: tuple[Baseline, ...] = (
         title="Hanayo",
         reference="Liu et al. 2023, Hanayo, arXiv 2308.15762",
         schedule=_family(hanayo.waves, hanayo.hanayo),
-        applies=hanayo.waves,
+        applies=_allowed(hanayo.waves),
         settings=("waves",),
         placement="wave",
     ),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from planner_core.baselines.layout import Action, Layout, Rows, lay_out, pipeline_devices
+from planner_core.baselines.layout import Action, Layout, Rows, lay_out, pipeline_devices, view_of
 from planner_core.baselines.slots import run_in_slots
 from planner_core.problem import InputError, NotApplicable, Problem
-from planner_core.problem.pipeline import PipelineView
 
 
 def waves(problem: Problem, waves: int | None = None) -> Layout:
@@ -16,7 +15,7 @@ def waves(problem: Problem, waves: int | None = None) -> Layout:
     NotApplicable
         If the stages are not divisible by twice the devices times the waves.
     """
-    view = PipelineView.of(problem)
+    view = view_of(problem)
     p = len(pipeline_devices(problem))
     if waves is not None and waves < 1:
         raise InputError(f"waves is {waves}; it must be 1 or more")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -139,13 +139,19 @@ class Layout:
         return bool(self.operators(("I", *action[1:])) or self.operators(("W", *action[1:])))
 
     def cost(self, letter: str, virtual: int, micro_batch: int) -> float:
-        """Time an action takes on its device."""
-        ops = list(self.operators((letter, virtual, micro_batch)))
-        return float(self._own_duration[ops].sum())
+        """Time F, I or W takes on its device."""
+        return float(self.costs["FIW".index(letter), virtual, micro_batch])
 
     @cached_property
-    def _own_duration(self) -> FloatArray:
-        return self.problem.durations[np.arange(len(self.device)), self.device]
+    def costs(self) -> FloatArray:
+        """Time of every F, I, W and fused backward on its device; shape (4, V, m)."""
+        view, n = self.view, len(self.device)
+        table = np.zeros((4, self.n_virtual, self.n_micro_batches))
+        inside = view.phase < len(table)
+        at = (view.phase, view.stage // self.stages_per_virtual, view.micro_batch)
+        own = self.problem.durations[np.arange(n), self.device]
+        np.add.at(table, tuple(column[inside] for column in at), own[inside])
+        return table
 
     @cached_property
     def lags(self) -> dict[tuple[str, int, int], float]:
@@ -212,6 +218,12 @@ class Layout:
                 if view.phase[last] < len(letters):
                     table[letters[view.phase[last]], int(group[last]), r][1] += size
         return {key: (taken, freed) for key, (taken, freed) in table.items()}
+
+
+@lru_cache(maxsize=2)
+def view_of(problem: Problem) -> PipelineView:
+    """Return the pipeline view of a problem; kept, because all families ask for the same one."""
+    return PipelineView.of(problem)
 
 
 def lay_out(problem: Problem, view: PipelineView, routes: Sequence[Sequence[int]]) -> Layout:

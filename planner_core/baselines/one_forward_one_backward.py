@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from planner_core.baselines.layout import Entry, Layout, Rows, lay_out, pipeline_devices
+from planner_core.baselines.layout import Entry, Layout, Rows, lay_out, pipeline_devices, view_of
 from planner_core.problem import InputError, NotApplicable, Problem
-from planner_core.problem.pipeline import PipelineView
 
 
 def linear(problem: Problem) -> Layout:
@@ -15,7 +14,7 @@ def linear(problem: Problem) -> Layout:
     NotApplicable
         If the problem is no pipeline or its stages do not divide over the devices.
     """
-    view = PipelineView.of(problem)
+    view = view_of(problem)
     return lay_out(problem, view, [range(len(pipeline_devices(problem)))])
 
 
@@ -27,7 +26,7 @@ def interleaved(problem: Problem, chunks: int | None = None) -> Layout:
     NotApplicable
         If micro-batches are not divisible by devices or stages by devices × chunks.
     """
-    view = PipelineView.of(problem)
+    view = view_of(problem)
     p, m = len(pipeline_devices(problem)), view.n_micro_batches
     if chunks is not None and chunks < 1:
         raise InputError(f"chunks is {chunks}; it must be 1 or more")

@@ -32,7 +32,8 @@ class Baseline:
         or the same operators on the baseline's own placement) and the schedule; it raises
         NotApplicable if the structure does not fit.
     applies : callable
-        ``applies(problem)`` raises NotApplicable where ``schedule`` would, without scheduling.
+        ``applies(problem)`` raises NotApplicable where ``schedule`` would, without scheduling;
+        else it tells whether the problem allows the placement.
     settings : tuple of str
         Names of the settings ``schedule`` takes.
     aliases : tuple of str
@@ -45,7 +46,7 @@ class Baseline:
     title: str
     reference: str
     schedule: Scheduler
-    applies: Callable[[Problem], object]
+    applies: Callable[[Problem], bool]
     settings: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     placement: str = "own"

@@ -67,10 +67,29 @@ def simulate(
     pairs: list[tuple[int, int]] = []
     for block, time in times.items():
         if time < tasks.duration[list(block)].sum():
-            finish[list(block)] = start[block[0]] + time
-            pairs.extend((int(a), int(b)) for a, b in combinations(block, 2))
+            chains = _chains(problem, block)
+            begin = start[block[0]]
+            for chain in chains:
+                # A chain's operators share the block's time in proportion, one after the other.
+                share = tasks.duration[chain]
+                ends = begin + time * np.cumsum(share) / max(share.sum(), np.finfo(float).tiny)
+                start[chain], finish[chain] = np.append(begin, ends[:-1]), ends
+            pairs.extend((a, b) for x, y in combinations(chains, 2) for a in x for b in y)
     schedule = tasks.schedule(start, finish)
     return replace(schedule, overlapped=np.array(pairs, dtype=np.int32).reshape(-1, 2))
+
+
+def _chains(problem: Problem, block: Block) -> list[list[int]]:
+    """Split a block into the groups of operators that depend on each other."""
+    graph = problem.graph
+    ptr, edges = graph.out_edges
+    group = {o: n for n, o in enumerate(block)}
+    for o in block:
+        for target in graph.edge_target[edges[ptr[o] : ptr[o + 1]]].tolist():
+            if target in group and group[target] != group[o]:
+                old, new = group[target], group[o]
+                group.update({x: new for x, n in group.items() if n == old})
+    return [[o for o in block if group[o] == n] for n in sorted(set(group.values()))]
 
 
 def earliest_starts(tasks: Tasks, sequences: Sequence[Sequence[int]]) -> FloatArray:
