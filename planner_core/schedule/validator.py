@@ -120,7 +120,7 @@ class _Check:
         start, finish = self.schedule.start, self.schedule.finish
         for o in np.flatnonzero(~(np.isfinite(start) & np.isfinite(finish))):
             yield Violation("time", f"{self.name(o)} has a time that is not a finite number")
-        for o in np.flatnonzero(start < -self.tolerance):
+        for o in np.flatnonzero(np.isfinite(start) & (start < -self.tolerance)):
             yield Violation("time", f"{self.name(o)} starts at {start[o]:g}, before 0")
 
     def assignment(self) -> Iterator[Violation]:
