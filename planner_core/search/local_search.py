@@ -15,8 +15,10 @@ import numpy as np
 
 from planner_core.problem import RELATIVE_TOLERANCE, Problem
 from planner_core.problem.graph import IntArray
-from planner_core.schedule import Schedule, validate
+from planner_core.schedule import Schedule, Tasks, compile_tasks, validate
 from planner_core.schedule.columns import Columns, columns_of, group_rows
+from planner_core.schedule.retiming import topological_rank
+from planner_core.schedule.safe_order import task_columns
 from planner_core.search.annealing import Window, advance, anneal_window, tails
 from planner_core.search.decoder import (
     Times,
@@ -27,9 +29,22 @@ from planner_core.search.decoder import (
     queues,
     schedule_of,
 )
+from planner_core.search.sequences import (
+    THRESHOLDS,
+    Orders,
+    anneal_orders,
+    decode_orders,
+    fillers,
+    holds_follow_order,
+    room_for,
+)
 
 WHOLE_OPERATORS = 160
 """Graphs up to this size are annealed as a whole."""
+ORDER_OPERATORS = 50_000
+"""Placed graphs up to this size are annealed by the order of every resource."""
+REACH = 6
+"""How many places a move carries a task along the order of its resource, at most."""
 WINDOW_OPERATORS = 100
 """Size of the window that slides over larger graphs."""
 CALL_SECONDS = 0.05
@@ -113,8 +128,14 @@ def improve(
         on_improve=on_improve,
         cancelled=cancelled,
     )
-    if not search.stopped:
-        _Annealer(search, columns_of(problem), seed).run()
+    if search.stopped:
+        return search.best
+    if problem.is_placed and problem.graph.n_operators <= ORDER_OPERATORS:
+        tasks = compile_tasks(problem, schedule.device)
+        if holds_follow_order(tasks):
+            _OrderAnnealer(search, tasks, seed).run()
+            return search.best
+    _Annealer(search, columns_of(problem), seed).run()
     return search.best
 
 
@@ -272,3 +293,103 @@ class _Annealer:
         """Whether the current decisions keep the memory limits."""
         decode(self.columns, self.sequence, self.device, self.trial)
         return bool(fits_memory(self.columns, self.device, self.trial))
+
+
+class _OrderAnnealer:
+    """Annealing over the order of every resource; devices are fixed."""
+
+    def __init__(self, search: Search, tasks: Tasks, seed: int) -> None:
+        self.search, self.tasks = search, tasks
+        self.columns = task_columns(tasks)
+        self.filler = fillers(tasks)
+        self.kind = _alike(search.problem, tasks)
+        self.room = room_for(self.columns)
+        self.queue_first = self.room.queue_from.copy()
+        self.state = np.array([seed * 2 + 88172645463325253], dtype=np.uint64)
+        self.random = np.random.default_rng(seed)
+        self.rate = 2e4
+        self.orders = self.decisions(search.best)
+
+    def decisions(self, schedule: Schedule) -> Orders:
+        """Orders of a schedule."""
+        start = self.tasks.start_times(schedule)
+        rank = topological_rank(self.tasks)
+        order = np.lexsort((rank, start + self.tasks.duration, start))
+        order = order[~self.filler[order]]
+        resource = self.tasks.resource[order]
+        sequence = order[np.argsort(resource, kind="stable")].astype(np.int32)
+        count = np.bincount(resource, minlength=self.tasks.n_resources)
+        first = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
+        whole_gap = int(np.flatnonzero(THRESHOLDS == 1.0)[0])
+        return Orders(first, sequence, np.where(self.filler, -1, whole_gap).astype(np.int32))
+
+    def run(self) -> None:
+        """Anneal with restarts, each longer than the last, until the search is stopped."""
+        seconds = 2.0
+        best_sequence = self.orders.sequence.copy()
+        best_threshold = self.orders.threshold.copy()
+        best = self.decode(self.orders)
+        while not self.search.stopped:
+            self.orders.sequence[:] = best_sequence
+            self.orders.threshold[:] = best_threshold
+            found = self.anneal(seconds, best_sequence, best_threshold, best)
+            best = min(best, found)
+            seconds = min(10.0, seconds * 1.5)
+
+    def decode(self, orders: Orders) -> float:
+        """Time orders; offer them if they are better."""
+        makespan, _ = decode_orders(self.columns, orders, self.room, self.queue_first)
+        self.search.offer(makespan, lambda: self.tasks.schedule(self.room.start.copy()))
+        return makespan
+
+    def anneal(
+        self, seconds: float, best_sequence: IntArray, best_threshold: IntArray, best: float
+    ) -> float:
+        """One run of annealing; the best orders ever go to ``best_sequence`` and the like."""
+        sequence, threshold = best_sequence.copy(), best_threshold.copy()
+        begin = time.monotonic()
+        mean = float(self.columns.duration.mean()) or 1.0
+        hot = mean * float(self.random.choice([0.05, 0.1, 0.2, 0.4]))
+        cold = hot / 10
+        weight = float(self.random.choice([0.3, 1.0, 4.0]))
+        progress = 0.0
+        while progress < 1.0 and not self.search.stopped:
+            after = min(1.0, progress + max(CALL_SECONDS / seconds, 1e-3))
+            moves = max(50, int(self.rate * CALL_SECONDS))
+            called = time.monotonic()
+            found = anneal_orders(
+                self.columns,
+                self.orders,
+                self.room,
+                self.queue_first,
+                self.kind,
+                hot * (cold / hot) ** progress,
+                hot * (cold / hot) ** after,
+                weight,
+                REACH,
+                moves,
+                self.state,
+                sequence,
+                threshold,
+            )
+            now = time.monotonic()
+            self.rate = 0.5 * self.rate + 0.5 * min(moves / max(1e-4, now - called), 1e6)
+            if found < best:
+                best = found
+                best_sequence[:], best_threshold[:] = sequence, threshold
+                self.decode(Orders(self.orders.first, sequence, threshold))
+            progress = max(progress + 1e-3, (now - begin) / seconds)
+        return best
+
+
+def _alike(problem: Problem, tasks: Tasks) -> IntArray:
+    """Number tasks that differ only in their micro-batch alike; −1 for all others."""
+    graph = problem.graph
+    n = tasks.n_operators
+    alike = np.full(tasks.n_tasks, -1, dtype=np.int32)
+    batched = np.flatnonzero((graph.micro_batch >= 0) & (graph.stage >= 0))
+    key = np.stack([tasks.resource[:n], graph.stage, graph.kind, tasks.duration[:n]], axis=1)[
+        batched
+    ]
+    alike[batched] = np.unique(key, axis=0, return_inverse=True)[1]
+    return alike
