@@ -95,9 +95,7 @@ def compile_model(model: pyo.ConcreteModel) -> LinearModel:
     lp.num_col_, lp.num_row_ = len(variables), len(lower)
     lp.col_cost_ = cost
     lp.offset_ = float(offset)
-    lp.sense_ = (
-        highspy.ObjSense.kMinimize if sense == pyo.minimize else highspy.ObjSense.kMaximize
-    )
+    lp.sense_ = highspy.ObjSense.kMinimize if sense == pyo.minimize else highspy.ObjSense.kMaximize
     bounds = [v.bounds for v in variables]
     lp.col_lower_ = np.array([-infinity if b[0] is None else b[0] for b in bounds], dtype=float)
     lp.col_upper_ = np.array([infinity if b[1] is None else b[1] for b in bounds], dtype=float)
@@ -170,7 +168,8 @@ def solve(
     highs.setOptionValue("mip_abs_gap", 1e-9)
     if cutoff is not None:
         highs.setOptionValue("objective_bound", cutoff)
-    highs.passModel(model.lp)
+    if highs.passModel(model.lp) == highspy.HighsStatus.kError:
+        raise ValueError("HiGHS refuses the model")
     if start is not None:
         solution = highspy.HighsSolution()
         solution.col_value = list(start)

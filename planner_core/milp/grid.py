@@ -13,7 +13,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from planner_core.problem import RELATIVE_TOLERANCE
 from planner_core.problem.graph import FloatArray, IntArray
 from planner_core.schedule import Tasks
 from planner_core.schedule.retiming import topological_rank
@@ -72,8 +71,7 @@ class Grid:
         """Round tasks to a grid."""
         duration = round_up(tasks.duration, slot)
         weight = round_up(tasks.duration[tasks.arc_from] + tasks.arc_lag, slot)
-        # Resident and limit are floats: the same tolerance as the validator's.
-        room = tasks.problem.cluster.memory * (1 + RELATIVE_TOLERANCE) - tasks.resident
+        room = tasks.problem.cluster.memory - tasks.resident
         arcs = list(
             zip(tasks.arc_from.tolist(), tasks.arc_to.tolist(), weight.tolist(), strict=True)
         )

@@ -27,9 +27,7 @@ def identical_chains(tasks: Tasks) -> list[list[int]]:
     n = tasks.n_tasks
     if n == 0:
         return []
-    arcs = coo_matrix(
-        (np.ones(len(tasks.arc_from)), (tasks.arc_from, tasks.arc_to)), shape=(n, n)
-    )
+    arcs = coo_matrix((np.ones(len(tasks.arc_from)), (tasks.arc_from, tasks.arc_to)), shape=(n, n))
     count, part_of = connected_components(arcs, directed=False)
     if count == 1:
         return []
@@ -70,7 +68,8 @@ def _labels(tasks: Tasks) -> np.ndarray:
         held[task].append(hold)
     rank = np.argsort(topological_rank(tasks)).tolist()
     label = [
-        intern((r, d)) for r, d in zip(tasks.resource.tolist(), tasks.duration.tolist(), strict=True)
+        intern((r, d))
+        for r, d in zip(tasks.resource.tolist(), tasks.duration.tolist(), strict=True)
     ]
     for order, neighbours, tag in ((rank, before, "in"), (rank[::-1], after, "out")):
         for task in order:

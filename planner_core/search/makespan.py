@@ -1,0 +1,116 @@
+"""Makespan search: bounds, starts, the MIP and local search on one state."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+
+from planner_core.bounds import makespan_bounds
+from planner_core.problem import InputError, Problem
+from planner_core.schedule import Schedule
+from planner_core.search.horizon import HorizonSearch
+from planner_core.search.questions import FreeQuestion, PlacedQuestion
+from planner_core.search.state import SearchState
+
+
+def search_makespan(state: SearchState) -> None:
+    """Improve incumbent and bound of ``state`` until it is content.
+
+    The order: bounds (they decide what is worth asking), expert schedules and quick templates
+    (a plan is never worse than the best of them that fits), the MIP at the bound; if that has
+    no quick answer, compiled local search runs beside the MIP on the second core.
+    """
+    problem = state.problem
+    state.enter("bounds")
+    for bound in makespan_bounds(problem):
+        state.raise_bound(bound.value, bound.name)
+        if state.stopped():
+            return
+    state.enter("expert schedules")
+    for name, schedule in starts(problem):
+        state.offer(schedule, name)
+        if state.stopped():
+            return
+    question_type = PlacedQuestion if problem.is_placed else FreeQuestion
+    question = question_type.of(problem, min(state.value, max(1.25 * state.bound, 1e-12)))
+    search = HorizonSearch(state, question, serial_makespan(problem))
+    if search.lowest <= search.highest and problem.is_placed:
+        search.ask(search.lowest)
+    if state.stopped():
+        return
+    with _LocalSearch(state):
+        search.run()
+        _wait(state)
+
+
+def serial_makespan(problem: Problem) -> float:
+    """Makespan no sensible schedule exceeds: one operator and one transfer after the other."""
+    durations, graph = problem.durations, problem.graph
+    slowest = np.where(np.isfinite(durations), durations, 0.0).max(axis=1).sum()
+    cluster = problem.cluster
+    linked = cluster.has_link & ~np.eye(problem.n_devices, dtype=bool)
+    latency = float(np.max(cluster.latency[linked], initial=0.0))
+    bandwidth = float(np.min(cluster.bandwidth[linked], initial=np.inf))
+    moves = np.where(np.isnan(graph.transfer), latency + graph.size / bandwidth, graph.transfer)
+    return float(slowest + 2 * moves[graph.edge_tensor].sum())
+
+
+def starts(problem: Problem) -> Iterator[tuple[str, Schedule]]:
+    """Yield (name, schedule) of expert schedules, templates and list schedules, quickest first."""
+    from planner_core.baselines import fitting_schedules
+
+    yield from fitting_schedules(problem)
+
+
+def _wait(state: SearchState) -> None:
+    """Leave the remaining time to local search when the MIP has nothing more to ask."""
+    while not state.stopped() and any(
+        thread.name == _LocalSearch.NAME for thread in threading.enumerate()
+    ):
+        state.cancel.wait(0.05)
+
+
+class _LocalSearch:
+    """Runs compiled local search in a thread beside the MIP (its code releases the GIL)."""
+
+    NAME = "local search"
+
+    def __init__(self, state: SearchState) -> None:
+        self.state = state
+        self.leave = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True, name=self.NAME)
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave.set()
+        self.thread.join(1.0)
+
+    def _offer(self, schedule: Schedule) -> None:
+        self.state.offer(schedule, "local search")
+
+    def _run(self) -> None:
+        from planner_core.search.local_search import improve
+
+        state = self.state
+        seed = 0
+        while not (state.stopped() or self.leave.is_set()):
+            if state.schedule is None:
+                self.leave.wait(0.1)
+                continue
+            try:
+                improve(
+                    state.problem,
+                    state.schedule,
+                    deadline=state.clock.deadline,
+                    target=max(state.bound, state.target),
+                    seed=seed,
+                    on_improve=self._offer,
+                    cancelled=lambda: state.stopped() or self.leave.is_set(),
+                )
+            except InputError:
+                return
+            seed += 1
