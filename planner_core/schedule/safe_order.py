@@ -128,18 +128,11 @@ def safe_schedule(problem: Problem, device: IntArray, rank: FloatArray) -> Sched
         )
     urgency = np.full(tasks.n_tasks, np.inf)  # copies go first: others wait for them
     urgency[: tasks.n_operators] = rank
-    best: FloatArray | None = None
-    best_makespan = np.inf
-    for order in _reference_orders(problem, tasks, columns, urgency):
-        if not _fits(columns, order):
-            continue
-        in_order = np.empty(tasks.n_tasks)
-        in_order[order] = -np.arange(tasks.n_tasks, dtype=float)
-        for priority in (urgency, in_order):
-            start = _run_safely(columns, order, priority, LOOK_AHEAD)
-            makespan = float((start + tasks.duration).max())
-            if makespan < best_makespan:
-                best, best_makespan = start, makespan
+    best = min(
+        safe_starts(tasks, columns, urgency),
+        key=lambda start: float((start + tasks.duration).max()),
+        default=None,
+    )
     if best is None:
         raise NotApplicable(
             "no order tried fits the memory limits even one operator at a time; raise the limits "
@@ -148,14 +141,32 @@ def safe_schedule(problem: Problem, device: IntArray, rank: FloatArray) -> Sched
     return tasks.schedule(retime(tasks, best))
 
 
+def safe_starts(tasks: Tasks, columns: TaskColumns, urgency: FloatArray) -> Iterator[FloatArray]:
+    """Yield start times of all tasks that keep the memory limits, several ways.
+
+    Parameters
+    ----------
+    tasks : Tasks
+    columns : TaskColumns
+        Of the tasks; the durations in here count, whatever the tasks' own are.
+    urgency : float array, shape (T,)
+    """
+    for order in _reference_orders(tasks, columns, urgency):
+        if not _fits(columns, order):
+            continue
+        in_order = np.empty(tasks.n_tasks)
+        in_order[order] = -np.arange(tasks.n_tasks, dtype=float)
+        for priority in (urgency, in_order):
+            yield _run_safely(columns, order, priority, LOOK_AHEAD)
+
+
 def _reference_orders(
-    problem: Problem, tasks: Tasks, columns: TaskColumns, urgency: FloatArray
+    tasks: Tasks, columns: TaskColumns, urgency: FloatArray
 ) -> Iterator[IntArray]:
     """Yield topological orders of the tasks that may fit: by micro-batch, urgency and memory."""
-    graph = problem.graph
     n = tasks.n_operators
-    batch = graph.micro_batch
-    if problem.graph is not problem.template or np.any(batch >= 0):
+    batch = tasks.problem.graph.micro_batch
+    if np.any(batch >= 0):
         batch_of = np.full(tasks.n_tasks, -1.0)
         batch_of[:n] = batch
         for half in (False, True):
@@ -168,7 +179,7 @@ def _reference_orders(
 
 
 def _by_turns(batch: IntArray, device: IntArray) -> FloatArray:
-    """Number micro-batches anew: those that start on different devices alternate."""
+    """Return micro-batch numbers that let those that start on different devices alternate."""
     first_on: dict[int, int] = {}
     for o in np.flatnonzero(batch >= 0).tolist():
         first_on.setdefault(int(batch[o]), int(device[o]))
@@ -252,7 +263,7 @@ def _fits(c: TaskColumns, order: IntArray) -> bool:
     """Whether the tasks fit the memory run one after the other."""
     used = np.zeros(len(c.room))
     left = c.releases.copy()
-    for t in order:
+    for t in order:  # noqa: SIM110 (compiled code has no all())
         if not _execute(c, t, used, left):
             return False
     return True

@@ -18,7 +18,7 @@ from planner_core.problem.graph import IntArray
 from planner_core.schedule import Schedule, Tasks, compile_tasks, validate
 from planner_core.schedule.columns import Columns, columns_of, group_rows
 from planner_core.schedule.retiming import topological_rank
-from planner_core.schedule.safe_order import task_columns
+from planner_core.schedule.safe_order import TaskColumns, safe_starts, task_columns
 from planner_core.search.annealing import Window, advance, anneal_window, tails
 from planner_core.search.decoder import (
     Times,
@@ -43,6 +43,10 @@ WHOLE_OPERATORS = 160
 """Graphs up to this size are annealed as a whole."""
 ORDER_OPERATORS = 50_000
 """Placed graphs up to this size are annealed by the order of every resource."""
+DISPATCH_TASKS = 5_000
+"""Up to here runs also start from dispatches of their own."""
+PROMISING = 3
+"""Number of starts that runs take turns with."""
 REACH = 6
 """How many places a move carries a task along the order of its resource, at most."""
 WINDOW_OPERATORS = 100
@@ -296,7 +300,12 @@ class _Annealer:
 
 
 class _OrderAnnealer:
-    """Annealing over the order of every resource; devices are fixed."""
+    """Annealing over the order of every resource; devices are fixed.
+
+    Every run starts from the best orders known or from a dispatch of its own, and may begin
+    with levelled durations (every task takes the mean) that turn into the true ones: with
+    memory this tight, good patterns are found far more easily where all tasks are alike.
+    """
 
     def __init__(self, search: Search, tasks: Tasks, seed: int) -> None:
         self.search, self.tasks = search, tasks
@@ -307,14 +316,14 @@ class _OrderAnnealer:
         self.queue_first = self.room.queue_from.copy()
         self.state = np.array([seed * 2 + 88172645463325253], dtype=np.uint64)
         self.random = np.random.default_rng(seed)
+        self.mean = float(self.columns.duration.mean()) or 1.0
         self.rate = 2e4
-        self.orders = self.decisions(search.best)
+        self.best = self.orders(tasks.start_times(search.best))
+        self.makespan = self.time(self.best, self.columns)
 
-    def decisions(self, schedule: Schedule) -> Orders:
-        """Orders of a schedule."""
-        start = self.tasks.start_times(schedule)
-        rank = topological_rank(self.tasks)
-        order = np.lexsort((rank, start + self.tasks.duration, start))
+    def orders(self, start: FloatArray) -> Orders:
+        """Orders of given start times."""
+        order = np.lexsort((topological_rank(self.tasks), start + self.tasks.duration, start))
         order = order[~self.filler[order]]
         resource = self.tasks.resource[order]
         sequence = order[np.argsort(resource, kind="stable")].astype(np.int32)
@@ -323,43 +332,68 @@ class _OrderAnnealer:
         whole_gap = int(np.flatnonzero(THRESHOLDS == 1.0)[0])
         return Orders(first, sequence, np.where(self.filler, -1, whole_gap).astype(np.int32))
 
-    def run(self) -> None:
-        """Anneal with restarts, each longer than the last, until the search is stopped."""
-        seconds = 2.0
-        best_sequence = self.orders.sequence.copy()
-        best_threshold = self.orders.threshold.copy()
-        best = self.decode(self.orders)
-        while not self.search.stopped:
-            self.orders.sequence[:] = best_sequence
-            self.orders.threshold[:] = best_threshold
-            found = self.anneal(seconds, best_sequence, best_threshold, best)
-            best = min(best, found)
-            seconds = min(10.0, seconds * 1.5)
-
-    def decode(self, orders: Orders) -> float:
-        """Time orders; offer them if they are better."""
-        makespan, _ = decode_orders(self.columns, orders, self.room, self.queue_first)
-        self.search.offer(makespan, lambda: self.tasks.schedule(self.room.start.copy()))
+    def time(self, orders: Orders, columns: TaskColumns) -> float:
+        """Makespan of orders with some durations; with the true ones, offered if better."""
+        makespan, _ = decode_orders(columns, orders, self.room, self.queue_first)
+        if columns is self.columns:
+            self.search.offer(makespan, lambda: self.tasks.schedule(self.room.start.copy()))
         return makespan
 
-    def anneal(
-        self, seconds: float, best_sequence: IntArray, best_threshold: IntArray, best: float
-    ) -> float:
-        """One run of annealing; the best orders ever go to ``best_sequence`` and the like."""
-        sequence, threshold = best_sequence.copy(), best_threshold.copy()
+    def dispatched(self, columns: TaskColumns) -> list[Orders]:
+        """Orders that dispatching gives with some durations, each once."""
+        if self.tasks.n_tasks > DISPATCH_TASKS:
+            return []
+        found: dict[bytes, Orders] = {}
+        for start in safe_starts(self.tasks, columns, _task_tails(columns, self.tasks)):
+            orders = self.orders(start)
+            found.setdefault(orders.sequence.tobytes(), orders)
+            if self.search.stopped:
+                break
+        return list(found.values())
+
+    def run(self) -> None:
+        """Anneal with restarts, each longer than the last, until the search is stopped."""
+        level = self.columns._replace(duration=np.full(self.tasks.n_tasks, self.mean))
+        half = self.columns._replace(duration=(self.columns.duration + self.mean) / 2)
+        self.anneal(self.copy(self.best), self.columns, 1.5)
+        starts = [self.copy(self.best), *self.dispatched(self.columns), *self.dispatched(level)]
+        starts.sort(key=lambda orders: self.time(orders, level))
+        starts = starts[:PROMISING]
+        seconds, turn, least = 1.5, 0, np.inf
+        while not self.search.stopped:
+            orders = self.anneal(self.copy(starts[turn % len(starts)]), level, seconds)
+            makespan = self.time(orders, level)
+            if makespan <= least * (1 + RELATIVE_TOLERANCE):
+                least = makespan
+                orders = self.anneal(orders, half, seconds)
+                self.anneal(orders, self.columns, seconds)
+            if turn % 3 == 2:
+                self.anneal(self.copy(self.best), self.columns, seconds)
+            turn += 1
+            seconds = min(6.0, seconds * 1.2)
+
+    @staticmethod
+    def copy(orders: Orders) -> Orders:
+        """Orders that may be changed."""
+        return Orders(orders.first, orders.sequence.copy(), orders.threshold.copy())
+
+    def anneal(self, orders: Orders, columns: TaskColumns, seconds: float) -> Orders:
+        """One run of annealing with some durations; return the best orders it saw."""
+        best = self.copy(orders)
+        trial = self.copy(orders)
         begin = time.monotonic()
-        mean = float(self.columns.duration.mean()) or 1.0
-        hot = mean * float(self.random.choice([0.05, 0.1, 0.2, 0.4]))
+        hot = self.mean * float(self.random.choice([0.1, 0.2, 0.4]))
         cold = hot / 10
-        weight = float(self.random.choice([0.3, 1.0, 4.0]))
-        progress = 0.0
+        weight = float(self.random.choice([0.3, 1.0, 2.0]))
+        true = columns is self.columns
+        progress, makespan = 0.0, np.inf
         while progress < 1.0 and not self.search.stopped:
             after = min(1.0, progress + max(CALL_SECONDS / seconds, 1e-3))
             moves = max(50, int(self.rate * CALL_SECONDS))
             called = time.monotonic()
             found = anneal_orders(
-                self.columns,
-                self.orders,
+                columns,
+                orders,
                 self.room,
                 self.queue_first,
                 self.kind,
@@ -369,17 +403,31 @@ class _OrderAnnealer:
                 REACH,
                 moves,
                 self.state,
-                sequence,
-                threshold,
+                trial.sequence,
+                trial.threshold,
             )
             now = time.monotonic()
             self.rate = 0.5 * self.rate + 0.5 * min(moves / max(1e-4, now - called), 1e6)
-            if found < best:
-                best = found
-                best_sequence[:], best_threshold[:] = sequence, threshold
-                self.decode(Orders(self.orders.first, sequence, threshold))
+            if found < makespan:
+                makespan = found
+                best = self.copy(trial)
+            if true and found < self.makespan:
+                self.best, self.makespan = self.copy(trial), found
+                self.time(self.best, self.columns)
             progress = max(progress + 1e-3, (now - begin) / seconds)
         return best
+
+
+def _task_tails(columns: TaskColumns, tasks: Tasks) -> FloatArray:
+    """Longest path from every task's start to the end; shape (T,)."""
+    tail = columns.duration.copy()
+    order = np.argsort(topological_rank(tasks))[::-1]
+    for task in order.tolist():
+        arcs = columns.out_arc[columns.out_ptr[task] : columns.out_ptr[task + 1]]
+        if len(arcs):
+            behind = tail[columns.arc_to[arcs]] + columns.arc_lag[arcs]
+            tail[task] += float(behind.max())
+    return tail
 
 
 def _alike(problem: Problem, tasks: Tasks) -> IntArray:

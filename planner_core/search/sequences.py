@@ -212,6 +212,45 @@ def decode_orders(
 
 
 @njit(nogil=True, cache=True)
+def _partner(
+    c: TaskColumns,
+    orders: Orders,
+    kind: IntArray,
+    a: int,
+    reach: int,
+    swap: bool,
+    state: NDArray[np.uint64],
+) -> int:
+    """Draw a position for the task at ``a``, or one to swap with, that overtakes none alike."""
+    sequence = orders.sequence
+    t = sequence[a]
+    r = c.resource[t]
+    step = 1 if draw(state) < 0.5 else -1
+    far = 1 + int(draw(state) * reach)
+    b = a
+    while far > 0 and orders.first[r] <= b + step < orders.first[r + 1]:
+        if kind[t] >= 0 and kind[sequence[b + step]] == kind[t]:
+            break
+        b += step
+        far -= 1
+    if swap and b != a and kind[sequence[b]] >= 0:
+        for p in range(a + step, b, step):
+            if kind[sequence[p]] == kind[sequence[b]]:
+                return p  # the nearest of that kind may swap, those behind it may not
+    return b
+
+
+@njit(nogil=True, cache=True)
+def _carry(sequence: IntArray, a: int, b: int) -> None:
+    """Carry the task at a to b; those between step aside."""
+    t = sequence[a]
+    step = 1 if b > a else -1
+    for p in range(a, b, step):
+        sequence[p] = sequence[p + step]
+    sequence[b] = t
+
+
+@njit(nogil=True, cache=True)
 def anneal_orders(
     c: TaskColumns,
     orders: Orders,
@@ -247,25 +286,20 @@ def anneal_orders(
         t = sequence[a]
         r = c.resource[t]
         b, old = a, orders.threshold[t]
-        if draw(state) < 0.15:
+        what = draw(state)
+        swap = what > 0.6
+        if what < 0.1:
             orders.threshold[t] = int(draw(state) * len(THRESHOLDS))
             if orders.threshold[t] == old:
                 continue
         else:
-            step = 1 if draw(state) < 0.5 else -1
-            far = 1 + int(draw(state) * reach)
-            while far > 0:
-                p = b + step
-                if p < orders.first[r] or p >= orders.first[r + 1]:
-                    break
-                if kind[t] >= 0 and kind[sequence[p]] == kind[t]:
-                    break
-                sequence[b] = sequence[p]
-                b = p
-                far -= 1
+            b = _partner(c, orders, kind, a, reach, swap, state)
             if b == a:
                 continue
-            sequence[b] = t
+            if swap:
+                sequence[a], sequence[b] = sequence[b], t
+            else:
+                _carry(sequence, a, b)
         latest, mean = decode_orders(c, orders, room, queue_first)
         then = latest + weight * mean
         if then <= energy or (
@@ -278,9 +312,9 @@ def anneal_orders(
                 best_threshold[:] = orders.threshold
             continue
         orders.threshold[t] = old
-        step = 1 if b > a else -1
-        while b != a:
-            sequence[b] = sequence[b - step]
-            b -= step
-        sequence[a] = t
+        if swap:
+            sequence[b] = sequence[a]
+            sequence[a] = t
+        else:
+            _carry(sequence, b, a)
     return best
