@@ -1,0 +1,46 @@
+"""Expert schedules for a problem, computed once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from planner_core.baselines import BaselineResult, available, run_baseline
+from planner_core.problem import PlannerError, Problem
+
+DEFAULTS = 3
+"""Baselines shown at first."""
+
+
+@lru_cache(maxsize=64)
+def choices(problem: Problem) -> dict[str, tuple[str, str | None]]:
+    """Title and, where it cannot be run at all, the reason of every baseline, by name."""
+    return {name: (title, reason) for name, title, reason in available(problem)}
+
+
+@lru_cache(maxsize=512)
+def result(
+    name: str, problem: Problem, overlapped_pair: float | None = None
+) -> BaselineResult | str:
+    """Run a baseline; return its result, or the sentence on why there is none."""
+    takes_pair = overlapped_pair is not None and name in ("dualpipe", "dualpipev")
+    settings = {"overlapped_pair": overlapped_pair} if takes_pair else {}
+    try:
+        return run_baseline(name, problem, **settings)
+    except PlannerError as error:
+        return str(error)
+
+
+@lru_cache(maxsize=64)
+def defaults(problem: Problem) -> list[str]:
+    """1F1B where it runs, then baselines that share the problem's placement."""
+    possible = [name for name, (_, reason) in choices(problem).items() if reason is None]
+    if problem.graph.n_operators > 20_000:
+        return possible[:1]
+    first = [name for name in ("1f1b",) if name in possible]
+    fitting = []
+    for name in (*(n for n in possible if n.startswith("dualpipe")), *possible):
+        found = result(name, problem)
+        own = isinstance(found, str) or found.own_placement
+        if not own and name not in (*first, *fitting):
+            fitting.append(name)
+    return [*first, *fitting][:DEFAULTS]

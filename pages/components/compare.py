@@ -1,0 +1,387 @@
+"""Plan and expert schedules under each other: charts, operator details, table, idle causes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pandas as pd
+import streamlit as st
+
+from pages.components import baselines
+from pages.components.setup import theme
+from pages.components.solves import Kept, kept_plans
+from planner_core.analysis.critical_path import critical_path, waited_for_by, waits_for
+from planner_core.analysis.idle_causes import CAUSES, Gap, idle_causes
+from planner_core.analysis.table import HELP, Compared, rows
+from planner_core.charts import Entry, comparison, idle_causes_chart
+from planner_core.charts.gantt import COLOURINGS, MOST_BARS, label_size
+from planner_core.charts.numbers import number
+from planner_core.problem import Problem
+from planner_core.schedule import Schedule, validate
+
+NO_MICRO_BATCH = "all"
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One schedule on screen."""
+
+    entry: Entry
+    row: Compared
+
+
+def compare(problem: Problem, plan: Kept | None) -> list[Shown]:
+    """Draw the comparison for a problem; return what it shows, the plan first."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.subheader("Comparison", anchor=False)
+        st.space("stretch")
+        names, pair, earlier = _choose(problem, plan)
+    shown = _shown(problem, plan, names, pair, earlier)
+    if not shown:
+        st.info(
+            "No expert schedule is chosen or fits this problem. Press **Solve** for a plan.",
+            icon=":material/info:",
+        )
+        return []
+    _charts(shown)
+    _table(shown)
+    _idle(shown)
+    return shown
+
+
+def _choose(problem: Problem, plan: Kept | None) -> tuple[list[str], float | None, list[Kept]]:
+    choices = baselines.choices(problem)
+    possible = [name for name, (_, reason) in choices.items() if reason is None]
+    with st.popover("Schedules", icon=":material/checklist:"):
+        names = st.multiselect(
+            "Expert schedules",
+            possible,
+            default=baselines.defaults(problem),
+            format_func=lambda name: choices[name][0],
+            key=f"baselines/{id(problem)}",
+            help="Each is timed with this problem's durations and transfer times.",
+        )
+        pair = None
+        if any(name in ("dualpipe", "dualpipev") for name in names):
+            pair = st.number_input(
+                f"Overlapped pair F&B ({problem.time_unit})",
+                min_value=0.0,
+                value=None,
+                placeholder="F + B",
+                format="%g",
+                key=f"pair/{id(problem)}",
+                help="Time of one DualPipe block that runs a forward and a backward at once. "
+                "Empty: the sum of its parts. Less than F + B stands for overlap that is outside "
+                "the problem model.",
+            )
+        others = [
+            kept
+            for kept in kept_plans()
+            if kept is not plan
+            and kept.plan.schedule is not None
+            and kept.plan.problem.name == problem.name
+        ]
+        earlier = st.multiselect(
+            "Earlier plans",
+            others,
+            format_func=_plan_title,
+            disabled=not others,
+            placeholder="none yet" if not others else "choose",
+            key=f"earlier/{id(problem)}",
+        )
+        refused = [f"{title}: {reason}" for title, reason in choices.values() if reason]
+        if refused:
+            st.caption("Not for this problem:  \n" + "  \n".join(refused))
+    return names, pair or None, earlier
+
+
+def _plan_title(kept: Kept) -> str:
+    return f"{kept.title} ({number(kept.plan.makespan)} {kept.plan.problem.time_unit})"
+
+
+def _shown(
+    problem: Problem,
+    plan: Kept | None,
+    names: list[str],
+    pair: float | None,
+    earlier: list[Kept],
+) -> list[Shown]:
+    shown = [_plan_shown(kept) for kept in ([plan] if plan else []) + earlier if kept.plan.schedule]
+    makespan_bound = None
+    if plan is not None and problem.objective.primary == "makespan":
+        makespan_bound = plan.plan.lower_bound
+    for name in names:
+        found = baselines.result(name, problem, pair)
+        if isinstance(found, str):
+            st.warning(f"{name}: {found}", icon=":material/block:")
+            continue
+        wrong = [
+            violation
+            for violation in validate(found.problem, found.schedule, allow_overlapped=True)
+            if violation.rule != "memory"
+        ]
+        if wrong:
+            st.warning(f"{found.title} breaks a rule: {wrong[0]}", icon=":material/block:")
+            continue
+        note = "fits" if found.fits else f"does not fit: {found.reason}"
+        bound = None if found.own_placement or len(found.schedule.overlapped) else makespan_bound
+        if not found.fits and found.over_memory:
+            bound = None
+        shown.append(
+            Shown(
+                Entry(
+                    key=name,
+                    title=found.title,
+                    problem=found.problem,
+                    schedule=found.schedule,
+                    note=note,
+                ),
+                Compared(
+                    title=found.title,
+                    problem=found.problem,
+                    schedule=found.schedule,
+                    lower_bound=bound,
+                    fits=found.fits,
+                    note=found.reason or "",
+                ),
+            )
+        )
+    return shown
+
+
+def _plan_shown(kept: Kept) -> Shown:
+    plan = kept.plan
+    assert plan.schedule is not None
+    proof = verdict(kept)
+    bound = plan.lower_bound if plan.problem.objective.primary == "makespan" else None
+    return Shown(
+        Entry(
+            key=kept.title,
+            title=kept.title,
+            problem=plan.problem,
+            schedule=plan.schedule,
+            note=proof,
+        ),
+        Compared(
+            title=kept.title,
+            problem=plan.problem,
+            schedule=plan.schedule,
+            lower_bound=bound,
+            note=proof,
+        ),
+    )
+
+
+def verdict(kept: Kept) -> str:
+    """One line on how good a plan is proved to be."""
+    plan = kept.plan
+    if plan.status == "optimal":
+        return f"optimal, proved by the {plan.proved_by}" if plan.proved_by else "optimal"
+    if plan.lower_bound and plan.gap is not None:
+        return (
+            f"feasible; at most {100 * plan.gap:.1f} % above the optimum "
+            f"(lower bound {number(plan.lower_bound)}, by the {plan.proved_by})"
+        )
+    return "feasible"
+
+
+@st.fragment
+def _charts(shown: list[Shown]) -> None:
+    entries = [item.entry for item in shown]
+    batches = sorted({b for e in entries for b in e.problem.graph.micro_batch.tolist() if b >= 0})
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        colour_by = st.segmented_control(
+            "Colour by", COLOURINGS, default="kind", key="colour_by", required=True
+        )
+        one = st.selectbox(
+            "Micro-batch",
+            [NO_MICRO_BATCH, *batches],
+            key="one_micro_batch",
+            width=150,
+            help="Fades all others.",
+            disabled=not batches,
+        )
+        memory = st.toggle("Memory", value=True, key="show_memory")
+        path = st.toggle(
+            "Critical path",
+            key="show_path",
+            help="Outlines a chain of operators without slack: through the operator you clicked, "
+            "or to the end of the first schedule.",
+        )
+    picked = _picked(entries)
+    st.caption(_details(picked) if picked else _hint(entries))
+    highlight = None
+    if path:
+        entry, operator = picked or (entries[0], None)
+        highlight = (entry.key, critical_path(entry.problem, entry.schedule, operator))
+    elif picked:
+        highlight = (picked[0].key, [picked[1]])
+    figure = comparison(
+        entries,
+        theme(),
+        colour_by=colour_by or "kind",
+        memory=memory,
+        highlight=highlight,
+        micro_batch=None if one == NO_MICRO_BATCH else int(one),
+    )
+    st.plotly_chart(
+        figure,
+        theme=None,
+        key="comparison",
+        on_select="rerun",
+        selection_mode="points",
+        config={
+            "displaylogo": False,
+            "scrollZoom": False,
+            "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+            "toImageButtonOptions": {"format": "png", "scale": 2, "filename": "schedules"},
+        },
+    )
+
+
+def _picked(entries: list[Entry]) -> tuple[Entry, int] | None:
+    """The operator that was clicked last."""
+    state = st.session_state.get("comparison")
+    points = state["selection"]["points"] if state else []
+    for point in points:
+        data = point.get("customdata")
+        if not data:
+            continue
+        key, operator = data[0], int(data[1])
+        for entry in entries:
+            if entry.key == key and operator < entry.problem.graph.n_operators:
+                return entry, operator
+    return None
+
+
+def _hint(entries: list[Entry]) -> str:
+    longest = max(entry.schedule.makespan for entry in entries)
+    hidden = any(
+        label_size(entry.problem, entry.schedule, longest) is None
+        for entry in entries
+        if entry.problem.graph.n_operators <= MOST_BARS
+    )
+    overview = any(entry.problem.graph.n_operators > MOST_BARS for entry in entries)
+    text = (
+        "Each cell is one operator with its micro-batch; lighter shades are a second direction "
+        "or chunk. Drag to pan, click an operator for what it waits for."
+    )
+    if hidden:
+        text += " Numbers that do not fit appear as you zoom in (buttons at the top right)."
+    if overview:
+        text += f" Schedules of more than {MOST_BARS:,} operators show how busy each device is."
+    return text
+
+
+def _details(picked: tuple[Entry, int]) -> str:
+    entry, o = picked
+    graph, schedule = entry.problem.graph, entry.schedule
+    unit = entry.problem.time_unit
+
+    def named(operators: list[int]) -> str:
+        names = [
+            f"{graph.operator_ids[i]} (ends {number(float(schedule.finish[i]))})"
+            for i in operators[:4]
+        ]
+        more = f" and {len(operators) - 4} more" if len(operators) > 4 else ""
+        return ", ".join(names) + more if names else "nothing"
+
+    before = waits_for(entry.problem, schedule, o)
+    after = waited_for_by(entry.problem, schedule, o)
+    device = entry.problem.cluster.device_ids[schedule.device[o]]
+    return (
+        f"**{entry.title}, {graph.operator_ids[o]}** on {device}, "
+        f"{number(float(schedule.start[o]))} → {number(float(schedule.finish[o]))} {unit}. "
+        f"Waits for {named(before)}. Waited for by {named(after)}."
+    )
+
+
+def _table(shown: list[Shown]) -> None:
+    st.subheader("Figures", anchor=False)
+    titles = [item.row.title for item in shown]
+    problem = shown[0].entry.problem
+    reference = 0
+    if len(shown) > 1:
+        reference = st.selectbox(
+            "Differences to", range(len(titles)), format_func=lambda i: titles[i], width=280
+        )
+    frame = pd.DataFrame(rows([item.row for item in shown], reference))
+    time, memory = problem.time_unit, problem.memory_unit
+    units = {
+        "makespan": f"makespan ({time})",
+        "difference": f"difference ({time})",
+        "lower bound": f"lower bound ({time})",
+        "peak memory": f"peak memory ({memory})",
+        "transfer volume": f"moved ({memory})",
+        "throughput": f"throughput (1/{time})",
+    }
+    shares = ("gap", "idle share", "window share", "textbook rate")
+    config = {
+        name: st.column_config.NumberColumn(
+            units.get(name, name),
+            help=HELP[name],
+            format="%.1f %%" if name in shares else ("%+.6g" if name == "difference" else "%.6g"),
+        )
+        for name in frame.columns
+        if name not in ("schedule", "fits", "note")
+    }
+    config["schedule"] = st.column_config.TextColumn("schedule", pinned=True, width="medium")
+    config["fits"] = st.column_config.TextColumn("fits", help=HELP["fits"], width="small")
+    config["note"] = st.column_config.TextColumn("note", help=HELP["note"], width="large")
+    st.dataframe(frame, hide_index=True, column_config=config)
+    for item in shown:
+        if not item.row.fits:
+            st.caption(f":material/block: **{item.row.title}** does not fit: {item.row.note}.")
+
+
+@lru_cache(maxsize=32)
+def _gaps(problem: Problem, schedule: Schedule) -> tuple[Gap, ...]:
+    return tuple(idle_causes(problem, schedule))
+
+
+@st.fragment
+def _idle(shown: list[Shown]) -> None:
+    with st.expander("Why idle?", icon=":material/hourglass_empty:"):
+        titles = [item.entry.title for item in shown]
+        index = st.segmented_control(
+            "Schedule",
+            range(len(titles)),
+            format_func=lambda i: titles[i],
+            default=0,
+            required=True,
+            key="idle_of",
+        )
+        entry = shown[index if index is not None and index < len(shown) else 0].entry
+        gaps = _gaps(entry.problem, entry.schedule)
+        if not gaps:
+            st.caption("No device is ever idle.")
+            return
+        left, right = st.columns([3, 2])
+        left.plotly_chart(
+            idle_causes_chart(entry.problem, gaps, theme()),
+            theme=None,
+            key="idle chart",
+            config={"displayModeBar": False},
+        )
+        right.dataframe(_gap_frame(entry, gaps), hide_index=True, height=300)
+        st.caption(
+            "A gap is explained by the operator that ends it: "
+            f"{', '.join(CAUSES[:-1])}, or {CAUSES[-1]}."
+        )
+
+
+def _gap_frame(entry: Entry, gaps: tuple[Gap, ...]) -> pd.DataFrame:
+    ids, devices = entry.problem.graph.operator_ids, entry.problem.cluster.device_ids
+    return pd.DataFrame(
+        {
+            "device": [devices[gap.device] for gap in gaps],
+            f"from ({entry.problem.time_unit})": [gap.start for gap in gaps],
+            "until": [gap.end for gap in gaps],
+            "cause": [
+                f"{gap.cause} {ids[gap.waits_for]}" if gap.waits_for >= 0 else gap.cause
+                for gap in gaps
+            ],
+            "next": [ids[gap.operator] if gap.operator >= 0 else "" for gap in gaps],
+        }
+    )

@@ -1,0 +1,89 @@
+"""A running search on screen: phase, incumbent, bound, gap, and the best schedule so far."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.components.setup import theme
+from pages.components.solves import keep, queue
+from planner_core.charts import convergence, gantt
+from planner_core.charts.numbers import number, percent
+from planner_core.schedule import relative_gap
+from planner_core.search.process import Snapshot, SolveProcess
+
+LIVE_BARS = 2000
+"""A larger schedule is drawn only once the search is over."""
+
+
+@st.fragment(run_every=0.5)
+def live(job: SolveProcess) -> None:
+    """Draw a running search twice a second; the page runs anew when it is over."""
+    known = job.snapshot()
+    if known.over:
+        keep(job)
+        st.session_state["job"] = None
+        st.rerun()
+    with st.container(border=True):
+        head, button = st.columns([6, 1.2], vertical_alignment="center")
+        head.markdown(f"**{_state(job, known)}**")
+        if button.button(
+            "Stop",
+            icon=":material/stop:",
+            width="stretch",
+            disabled=known.state == "stopping",
+            help="Keeps the best plan so far.",
+        ):
+            job.stop()
+        st.progress(min(1.0, known.elapsed / job.options.time_limit))
+        _figures(job, known)
+
+
+def _state(job: SolveProcess, known: Snapshot) -> str:
+    if known.state == "waiting":
+        place = queue().place(job)
+        return f"Waiting for a free core: number {place} in line" if place else "Starting"
+    if known.state == "stopping":
+        return "Stopping; the best plan so far is kept"
+    return f"Solving: {known.phase}"
+
+
+def _figures(job: SolveProcess, known: Snapshot) -> None:
+    problem = job.problem
+    name = problem.objective.primary
+    unit = problem.time_unit if name in ("makespan", "period") else problem.memory_unit
+    gap = None
+    if known.incumbent is not None and known.lower_bound is not None:
+        gap = relative_gap(known.incumbent, known.lower_bound)
+    size = known.model_size
+    tiles = (
+        (f"Best {name.replace('_', ' ')} ({unit})", number(known.incumbent), known.found_by),
+        (f"Lower bound ({unit})", number(known.lower_bound), known.proved_by),
+        ("Gap", percent(gap), "(value − bound) / value"),
+        ("Elapsed (s)", f"{known.elapsed:.1f}", f"of {job.options.time_limit:g} s"),
+        (
+            "Model",
+            "–" if size is None else f"{size.columns:,} × {size.rows:,}",
+            "columns × rows of the mixed-integer programme",
+        ),
+    )
+    for column, (label, value, note) in zip(st.columns(len(tiles)), tiles, strict=True):
+        column.metric(label, value, help=note)
+    chosen = theme()
+    left, right = st.columns([1, 2])
+    left.plotly_chart(
+        convergence(
+            known.history, chosen, measure=name.replace("_", " "), unit=unit, now=known.elapsed
+        ),
+        theme=None,
+        key="live convergence",
+        config={"displayModeBar": False},
+    )
+    if known.schedule is not None and problem.graph.n_operators <= LIVE_BARS:
+        right.plotly_chart(
+            gantt(problem, known.schedule, chosen),
+            theme=None,
+            key="live gantt",
+            config={"displayModeBar": False},
+        )
+    else:
+        right.caption("The first schedule appears here as soon as it is found.")

@@ -1,0 +1,149 @@
+"""The problems a session can choose from: samples, uploads and generated ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import streamlit as st
+
+from pages.components.setup import ROOT
+from planner_core.formats import UPLOAD_LIMIT, parse_problem_file
+from planner_core.problem import InputError, Objective, Problem, check_problem
+from planner_core.schedule import micro_batch_count
+
+SAMPLES = ROOT / "sample_graphs"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One choice: a key for links, a title, and a line on what it teaches."""
+
+    key: str
+    title: str
+    teaches: str
+
+
+@lru_cache(maxsize=1)
+def samples() -> tuple[Source, ...]:
+    """Return the samples, the default first."""
+    index = json.loads((SAMPLES / "index.json").read_text(encoding="utf-8"))
+    found = [
+        Source(row["file"].removesuffix(".json"), row["title"], row["teaches"])
+        for row in index["samples"]
+    ]
+    default = index["default"].removesuffix(".json")
+    return tuple(sorted(found, key=lambda source: source.key != default))
+
+
+@lru_cache(maxsize=32)
+def sample_problem(key: str) -> Problem:
+    """Return the problem of a sample."""
+    return parse_problem_file((SAMPLES / f"{key}.json").read_bytes())
+
+
+def own_problems() -> dict[str, tuple[Source, Problem]]:
+    """Problems this session uploaded or generated, by key."""
+    return st.session_state.setdefault("own_problems", {})
+
+
+def sources() -> dict[str, Source]:
+    """Everything that can be chosen, by key."""
+    own = {key: source for key, (source, _) in own_problems().items()}
+    return own | {source.key: source for source in samples()}
+
+
+def base_problem(key: str) -> Problem:
+    """Return the problem of a choice, as given."""
+    own = own_problems().get(key)
+    return own[1] if own else sample_problem(key)
+
+
+def add_problem(problem: Problem, title: str, teaches: str) -> str:
+    """Add a problem to the session's choices and return its key."""
+    taken = set(sources())
+    stem = "".join(c if c.isalnum() else "_" for c in title.lower()).strip("_") or "problem"
+    key = next(
+        name
+        for name in (stem, *(f"{stem}_{i}" for i in range(2, len(taken) + 3)))
+        if name not in taken
+    )
+    own_problems()[key] = (Source(key, title, teaches), problem)
+    return key
+
+
+def read_upload(name: str, data: bytes) -> str:
+    """Read an uploaded file and add it; return its key.
+
+    Raises
+    ------
+    InputError
+        One sentence on what is wrong.
+    """
+    problem = parse_problem_file(data, UPLOAD_LIMIT)
+    return add_problem(problem, problem.name, f"Uploaded from {name}.")
+
+
+@lru_cache(maxsize=64)
+def with_settings(
+    problem: Problem, memory: float | None, minimize: str, budget: float | None
+) -> Problem:
+    """Return a problem with another memory limit and objective; the same for the same settings.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range.
+    """
+    changed = problem
+    if memory is not None:
+        changed = changed.with_memory(memory)
+    budgets = {k: v for k, v in problem.objective.subject_to.items() if k != minimize}
+    if budget is not None:
+        budgets["makespan"] = budget
+    rest = tuple(name for name in problem.objective.minimize if name != minimize)
+    same = minimize == problem.objective.primary
+    changed = replace(
+        changed,
+        objective=Objective((minimize, *(rest if same else ())), budgets),
+    )
+    check_problem(changed)
+    return changed
+
+
+def common_memory(problem: Problem) -> float | None:
+    """The memory limit all devices share; None if they differ or have none."""
+    limits = np.unique(problem.cluster.memory)
+    return float(limits[0]) if len(limits) == 1 and np.isfinite(limits[0]) else None
+
+
+def facts(problem: Problem) -> str:
+    """One line on the size of a problem."""
+    graph = problem.graph
+    parts = [f"{graph.n_operators:,} operators", f"{problem.n_devices} devices"]
+    batches = micro_batch_count(problem)
+    if batches > 1:
+        parts.append(f"{batches} micro-batches")
+    stages = int(graph.stage.max(initial=-1)) + 1
+    if stages > 1:
+        parts.append(f"{stages} stages")
+    parts.append("fixed placement" if problem.is_placed else "free placement")
+    return " · ".join(parts)
+
+
+__all__ = [
+    "InputError",
+    "Source",
+    "add_problem",
+    "base_problem",
+    "common_memory",
+    "facts",
+    "own_problems",
+    "read_upload",
+    "sample_problem",
+    "samples",
+    "sources",
+    "with_settings",
+]

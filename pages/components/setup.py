@@ -1,0 +1,43 @@
+"""What every page does first: title, width, styles; and the list of pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from planner_core.charts.theme import THEMES, Theme
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PAGES: tuple[tuple[str, str, str], ...] = (("pages/plan.py", "Plan", ":material/view_timeline:"),)
+"""(file, title, icon) in the order a user meets them."""
+
+_STYLES = """
+<style>
+.block-container {padding-top: 4.2rem; padding-bottom: 3rem; max-width: 1860px;}
+[data-testid="stMetricValue"] {font-variant-numeric: tabular-nums; font-size: 1.75rem;}
+[data-testid="stMetricLabel"] p {font-size: 0.88rem;}
+h1 {font-size: 1.7rem !important; padding: 0 0 0.2rem 0 !important;}
+h2 {font-size: 1.3rem !important;}
+h3 {font-size: 1.08rem !important;}
+</style>
+"""
+
+
+def setup() -> None:
+    """Set title, width and styles of the page."""
+    st.set_page_config(
+        page_title="Parallelism planner",
+        page_icon=str(ROOT / "static" / "icon.svg"),
+        layout="wide",
+        initial_sidebar_state="collapsed",
+    )
+    st.html(_STYLES)
+    st.logo(str(ROOT / "static" / "logo.svg"), icon_image=str(ROOT / "static" / "icon.svg"))
+
+
+def theme() -> Theme:
+    """Return the figures' theme that goes with the page's."""
+    shown = st.context.theme.type
+    return THEMES[shown if shown in THEMES else "light"]

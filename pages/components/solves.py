@@ -1,0 +1,74 @@
+"""Searches of this session: start, watch, keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.runtime import get_instance
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from planner_core.problem import Problem
+from planner_core.schedule import Plan, validate
+from planner_core.search.process import SolveProcess
+from planner_core.search.progress import Options
+from planner_core.search.queue import SolveQueue
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A finished search: the plan and its convergence."""
+
+    title: str
+    plan: Plan
+    history: list[tuple[float, float | None, float | None]]
+    error: str | None
+
+
+@st.cache_resource(show_spinner=False)
+def queue() -> SolveQueue:
+    """Return the one queue of this server; its spare worker warms up at once."""
+    return SolveQueue()
+
+
+def start(problem: Problem, options: Options) -> SolveProcess:
+    """Queue a search of this session; it ends when the tab is closed."""
+    return queue().submit(problem, options, _presence())
+
+
+def keep(job: SolveProcess) -> None:
+    """Put the result of a finished search with the session's plans."""
+    known = job.snapshot()
+    if known.plan is None:
+        st.session_state["failure"] = (job.problem, known.error)
+        return
+    schedule = known.plan.schedule
+    if schedule is not None and validate(job.problem, schedule):
+        st.session_state["failure"] = (
+            job.problem,
+            "the plan breaks a rule of the problem and is not shown: please report this",
+        )
+        return
+    plans: list[Kept] = st.session_state.setdefault("plans", [])
+    plans.append(Kept(f"Plan {len(plans) + 1}", known.plan, known.history, known.error))
+
+
+def kept_plans() -> list[Kept]:
+    """Plans this session found, the oldest first."""
+    return st.session_state.get("plans", [])
+
+
+def plan_of(problem: Problem) -> Kept | None:
+    """Return the latest plan of exactly this problem."""
+    return next((kept for kept in reversed(kept_plans()) if kept.plan.problem is problem), None)
+
+
+def _presence():  # noqa: ANN202
+    context = get_script_run_ctx()
+    session = context.session_id if context else ""
+    runtime = get_instance() if context else None
+
+    def present() -> bool:
+        return runtime is None or runtime.is_active_session(session)
+
+    return present

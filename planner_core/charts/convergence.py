@@ -1,0 +1,70 @@
+"""Incumbent and lower bound of a search over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from planner_core.charts.theme import LIGHT, Theme, styled
+
+
+def convergence(
+    points: Sequence[tuple[float, float | None, float | None]],
+    theme: Theme = LIGHT,
+    *,
+    measure: str = "makespan",
+    unit: str = "ms",
+    now: float | None = None,
+    height: int = 260,
+) -> go.Figure:
+    """Return incumbent and lower bound over the seconds of a search.
+
+    Parameters
+    ----------
+    points : sequence of (seconds, incumbent or None, lower bound or None)
+        In order of time.
+    theme : Theme
+    measure, unit : str
+        What is minimised.
+    now : float, optional
+        Seconds until which the last values are drawn.
+    height : int
+        Pixels.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+    """
+    figure = go.Figure()
+    end = max([now or 0.0, *(point[0] for point in points)], default=0.0)
+    series = (("incumbent", 1, theme.accent, "solid"), ("lower bound", 2, theme.good, "dash"))
+    values: list[float] = []
+    for name, column, colour, dash in series:
+        known = [(point[0], value) for point in points if (value := point[column])]
+        if not known:
+            continue
+        values += [value for _, value in known]
+        seconds = [second for second, _ in known] + [end]
+        level = [value for _, value in known] + [known[-1][1]]
+        figure.add_trace(
+            go.Scatter(
+                x=seconds,
+                y=level,
+                mode="lines",
+                name=name,
+                line={"shape": "hv", "width": 2.4, "color": colour, "dash": dash},
+                hovertemplate=f"{name} %{{y:.6g}} {unit}<br>after %{{x:.1f}} s<extra></extra>",
+            )
+        )
+    styled(figure, theme, height=height)
+    figure.update_xaxes(
+        title_text="seconds", range=[0, max(1.0, end)], showgrid=False, title_standoff=6
+    )
+    figure.update_yaxes(title_text=f"{measure} ({unit})", title_standoff=6, nticks=6)
+    if values:
+        low, high = min(values), max(values)
+        margin = max(0.08 * (high - low), 0.01 * high, 1e-9)
+        figure.update_yaxes(range=[low - margin, high + margin])
+    figure.update_layout(uirevision="convergence", margin={"t": 34})
+    return figure

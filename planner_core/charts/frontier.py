@@ -1,0 +1,126 @@
+"""Makespan against peak memory: the planner's frontier and every expert schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from planner_core.charts.numbers import number
+from planner_core.charts.theme import LIGHT, Theme, shade, styled
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontierPoint:
+    """One schedule in the plot.
+
+    Parameters
+    ----------
+    key, title : str
+    peak_memory, makespan : float
+    kind : str
+        ``optimal`` (proved), ``feasible``, or ``baseline``.
+    note : str
+        In the hover.
+    lower_bound : float, optional
+        Proved bound on the makespan at this memory limit.
+    limit : float, optional
+        Memory limit of the plan.
+    """
+
+    key: str
+    title: str
+    peak_memory: float
+    makespan: float
+    kind: str = "feasible"
+    note: str = ""
+    lower_bound: float | None = None
+    limit: float | None = None
+
+
+def frontier(
+    points: Sequence[FrontierPoint],
+    theme: Theme = LIGHT,
+    *,
+    time_unit: str = "ms",
+    memory_unit: str = "MiB",
+) -> go.Figure:
+    """Return makespan against memory: plans as a staircase, baselines as single points.
+
+    Plans stand at their memory limit, baselines at the peak memory they need.
+    """
+    figure = go.Figure()
+    plans = sorted((p for p in points if p.kind != "baseline"), key=_place)
+    baselines = [p for p in points if p.kind == "baseline"]
+    if len(plans) > 1:
+        figure.add_trace(
+            go.Scatter(
+                x=[_place(p) for p in plans],
+                y=[p.makespan for p in plans],
+                mode="lines",
+                line={"shape": "hv", "width": 2, "color": theme.accent},
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+    for kind, title, colour, symbol in (
+        ("optimal", "plan, proved optimal", theme.good, "circle"),
+        ("feasible", "plan, not proved", theme.accent, "circle-open"),
+        ("baseline", "expert schedule", shade("backward", 0, 1), "diamond"),
+    ):
+        chosen = baselines if kind == "baseline" else [p for p in plans if p.kind == kind]
+        if not chosen:
+            continue
+        figure.add_trace(
+            go.Scatter(
+                x=[_place(p) for p in chosen],
+                y=[p.makespan for p in chosen],
+                mode="markers+text" if kind == "baseline" else "markers",
+                text=[p.title for p in chosen],
+                textposition=_sides(chosen),
+                textfont={"size": 12, "color": theme.muted},
+                name=title,
+                marker={"size": 11, "symbol": symbol, "color": colour, "line": {"width": 2}},
+                customdata=[[p.key, 0] for p in chosen],
+                hovertext=[_hover(p, time_unit, memory_unit) for p in chosen],
+                hovertemplate="%{hovertext}<extra></extra>",
+                cliponaxis=False,
+                selected={"marker": {"opacity": 1.0}},
+                unselected={"marker": {"opacity": 1.0}, "textfont": {"color": theme.muted}},
+            )
+        )
+    styled(figure, theme, height=460, left=64)
+    figure.update_xaxes(title_text=f"memory per device ({memory_unit})", title_standoff=8)
+    figure.update_yaxes(title_text=f"makespan ({time_unit})", title_standoff=8)
+    figure.update_layout(uirevision="frontier", margin={"t": 44, "r": 90})
+    return figure
+
+
+def _place(point: FrontierPoint) -> float:
+    return point.peak_memory if point.limit is None else point.limit
+
+
+def _sides(points: Sequence[FrontierPoint]) -> list[str]:
+    """Where labels stand, so that points at one place do not write over each other."""
+    sides = ("middle right", "bottom right", "top right", "middle left", "bottom left")
+    taken: dict[tuple[float, float], int] = {}
+    chosen = []
+    for point in points:
+        place = (round(point.peak_memory, 6), round(point.makespan, 6))
+        chosen.append(sides[taken.get(place, 0) % len(sides)])
+        taken[place] = taken.get(place, 0) + 1
+    return chosen
+
+
+def _hover(point: FrontierPoint, time_unit: str, memory_unit: str) -> str:
+    lines = [
+        f"<b>{point.title}</b>",
+        f"makespan {number(point.makespan)} {time_unit}",
+        f"peak memory {number(point.peak_memory)} {memory_unit}",
+    ]
+    if point.lower_bound is not None:
+        lines.append(f"lower bound {number(point.lower_bound)} {time_unit}")
+    if point.note:
+        lines.append(point.note)
+    return "<br>".join(lines)
