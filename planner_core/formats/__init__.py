@@ -29,6 +29,12 @@ __all__ = [
 
 READERS: dict[str, str] = {
     "native problem": "native",
+    "dnn-partitioning JSON": "dnn_partitioning",
+    "Piper JSON": "piper",
+    "GraphML": "graphml",
+    "DOT": "dot",
+    "CSV tables": "csv_tables",
+    "ONNX": "onnx",
 }
 """Kind of file, as people call it, and the module that reads it; asked in this order."""
 

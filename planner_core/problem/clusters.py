@@ -15,6 +15,7 @@ from planner_core.problem.hardware import (
     device_type,
     link_type,
 )
+from planner_core.problem.limits import check_counts
 
 Device = str | DeviceType
 Link = str | LinkType
@@ -176,7 +177,7 @@ def _count(count: int) -> int:
 
 
 def _devices(types: Sequence[Device], memory: float | None) -> list[dict]:
-    _count(len(types))
+    check_counts(_count(len(types)), 0)
     return [
         {
             "id": f"gpu{k}",

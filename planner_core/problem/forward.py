@@ -202,6 +202,9 @@ class ForwardBuilder:
             }
         return name
 
+    def __contains__(self, tensor: str) -> bool:
+        return tensor in self._bytes
+
     def size_of(self, tensor: str) -> float:
         """Bytes of a tensor added so far."""
         return self._bytes[tensor]

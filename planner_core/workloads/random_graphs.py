@@ -6,8 +6,7 @@ import numpy as np
 
 from planner_core.problem import Cluster, Graph, InputError, Problem, check_problem
 from planner_core.problem.graph import KIND_CODE
-
-MAX_OPERATORS = 10_000_000
+from planner_core.problem.limits import MAX_OPERATORS
 
 
 def random_layered(

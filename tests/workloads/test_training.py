@@ -144,9 +144,7 @@ def test_recomputation_of_a_unet_is_acyclic_although_skips_cross_blocks():
     reach=st.integers(1, 3),
 )
 def test_work_and_saved_memory_of_any_graph(n, seed, weight, split, reach):
-    problem = random_layered(
-        n, seed=seed, kind="forward", weight=(weight / 2, weight), reach=reach
-    )
+    problem = random_layered(n, seed=seed, kind="forward", weight=(weight / 2, weight), reach=reach)
     forward = Forward.of(problem, 1.0, 0.5)
     made = training(forward, split_backward=split, state_factor=8)
     graph = made.template

@@ -1,0 +1,108 @@
+"""DOT files (Graphviz), parsed by pydot into a networkx graph; needs the extra ``dot``."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from typing import Any
+
+from planner_core.formats.graph_records import problem_of_networkx
+from planner_core.formats.json_text import UPLOAD_LIMIT, check_size
+from planner_core.formats.records import DEVICES
+from planner_core.problem import InputError, NotApplicable, Problem
+
+MAX_DOT_BYTES = 4 * 2**20
+"""pydot reads about a megabyte in half a minute; larger graphs belong into other formats."""
+
+_HEAD = re.compile(rb"^(\s|//[^\n]*\n|#[^\n]*\n|/\*.*?\*/)*(strict\s+)?(di)?graph\b", re.DOTALL)
+
+
+def sniff(data: bytes) -> bool:
+    """Whether a file begins like DOT: comments, then ``digraph`` or ``graph``."""
+    return _HEAD.match(data.removeprefix(b"\xef\xbb\xbf")[:65536]) is not None
+
+
+def parse_problem(data: bytes, max_bytes: int = UPLOAD_LIMIT, *, devices: int = DEVICES) -> Problem:
+    """Return the problem of a directed graph in DOT; attributes as of GraphML.
+
+    Parameters
+    ----------
+    data : bytes
+        UTF-8.
+    max_bytes : int
+        Largest content accepted, at most :data:`MAX_DOT_BYTES`.
+    devices : int
+        Number of like devices with free links.
+
+    Raises
+    ------
+    InputError
+        If it is not DOT, is not directed, or lacks an attribute.
+    NotApplicable
+        If the package ``pydot`` is not installed.
+    """
+    check_size(len(data), min(max_bytes, MAX_DOT_BYTES))
+    try:
+        import pydot
+    except ImportError:
+        raise NotApplicable(
+            "reading DOT files needs the package 'pydot'; install parallelism-planner[dot]"
+        ) from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError("the DOT file is not UTF-8; save it as UTF-8") from None
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # pydot prints what it cannot parse
+            graphs = pydot.graph_from_dot_data(text)
+    except Exception as error:  # the parser lets several types through
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"the file is not DOT that can be read: {reason}") from None
+    if not graphs:
+        raise InputError("the file is not DOT that can be read; check its braces and quotes")
+    return problem_of_networkx(_networkx(graphs[0]), _bare(graphs[0].get_name()), devices)
+
+
+def _networkx(dot: Any) -> Any:
+    """Return the nodes and edges of a pydot graph, those of subgraphs included."""
+    import networkx as nx
+
+    graph: Any = nx.MultiDiGraph() if dot.get_type() == "digraph" else nx.MultiGraph()
+    defaults: dict[str, str] = {}
+    waiting = [dot]
+    edges: list[tuple[str, str, dict[str, str]]] = []
+    while waiting:
+        part = waiting.pop()
+        for node in part.get_nodes():
+            name = _bare(node.get_name())
+            fields = {key: _bare(value) for key, value in node.get_attributes().items()}
+            if name == "node":
+                defaults |= fields
+            elif name not in ("edge", "graph"):
+                graph.add_node(name, **fields)
+        for edge in part.get_edges():
+            ends = edge.get_source(), edge.get_destination()
+            if not all(isinstance(end, str) for end in ends):
+                raise InputError("an edge of the DOT file joins groups of nodes; write each edge")
+            fields = {key: _bare(value) for key, value in edge.get_attributes().items()}
+            edges.append((_port_free(ends[0]), _port_free(ends[1]), fields))
+        waiting += part.get_subgraphs()
+    for source, target, fields in edges:
+        graph.add_edge(source, target, **fields)
+    for name in graph.nodes:
+        graph.nodes[name].update(defaults | graph.nodes[name])
+    return graph
+
+
+def _bare(text: object) -> str:
+    """Return a name or value without its quotes."""
+    bare = str(text).strip()
+    if len(bare) >= 2 and bare[0] == bare[-1] == '"':
+        bare = bare[1:-1].replace('\\"', '"')
+    return bare
+
+
+def _port_free(end: str) -> str:
+    """Return the node of an edge's end: what follows an unquoted colon is a port."""
+    return _bare(end if end.startswith('"') else end.split(":")[0])

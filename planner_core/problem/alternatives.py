@@ -1,0 +1,320 @@
+"""Alternatives of an operator: run it on one device, or split it over several (tensor parallel).
+
+A :class:`SplitProblem` is a problem whose operators may be done in several ways. Choosing one
+way for each gives an ordinary problem, on which everything else works: see
+:meth:`SplitProblem.expand`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from planner_core.problem.build import build_graph
+from planner_core.problem.checks import check_problem
+from planner_core.problem.errors import InputError
+from planner_core.problem.graph import KINDS, Graph
+from planner_core.problem.problem import Problem
+
+Row = dict[str, Any]
+
+_NONE: Mapping[str, float] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alternative:
+    """One way of doing an operator.
+
+    Parameters
+    ----------
+    id : str
+        Operators that share parameter groups or colocation should use the same ids for the same
+        ways: shards of equal id share the shards of the weights.
+    duration : float or mapping of device type to float
+        Of every shard.
+    shards : int
+        Devices the operator is split over; 1 = not split.
+    workspace : float
+        Of every shard.
+    parameters : mapping of parameter group to float
+        Size a shard holds; groups not named are divided by ``shards``.
+    tensors : mapping of tensor to float
+        Size of a produced tensor on every shard; default the whole (each shard has a copy).
+    collective : float
+        Time of the exchange between the shards that completes the result (all-reduce, on the
+        network stream); 0 = none.
+    gather : mapping of tensor to float
+        Transfer time added to a consumed or produced tensor with a fixed transfer time when it
+        comes from or goes to operators split otherwise or placed elsewhere (scatter, gather).
+    """
+
+    id: str
+    duration: float | Mapping[str, float]
+    shards: int = 1
+    workspace: float = 0.0
+    parameters: Mapping[str, float] = field(default_factory=lambda: _NONE)
+    tensors: Mapping[str, float] = field(default_factory=lambda: _NONE)
+    collective: float = 0.0
+    gather: Mapping[str, float] = field(default_factory=lambda: _NONE)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SplitProblem:
+    """A problem some of whose operators may be done in several ways.
+
+    Parameters
+    ----------
+    problem : Problem
+        Every operator as it is when nothing is chosen.
+    alternatives : mapping of operator id to sequence of Alternative
+        Operators not named have one way, the problem's own.
+
+    Raises
+    ------
+    InputError
+        If an alternative names an operator, parameter group or tensor that does not fit it.
+    """
+
+    problem: Problem
+    alternatives: Mapping[str, Sequence[Alternative]]
+
+    def __post_init__(self) -> None:
+        graph = self.problem.template
+        touching: dict[str, set[str]] = {name: set() for name in self.alternatives}
+        for t in range(graph.n_tensors):
+            for o in (graph.producer[t], *graph.consumers_of(t)):
+                if str(graph.operator_ids[o]) in touching:
+                    touching[str(graph.operator_ids[o])].add(str(graph.tensor_ids[t]))
+        for name, ways in self.alternatives.items():
+            if name not in graph.operator_index:
+                raise InputError(
+                    f"alternatives are given for operator '{name}', which does not exist"
+                )
+            if not ways:
+                raise InputError(f"operator '{name}' has an empty list of alternatives; give one")
+            if len({way.id for way in ways}) < len(ways):
+                raise InputError(f"two alternatives of operator '{name}' have the same id")
+            groups = set(graph.group_ids[graph.groups_of(graph.operator_index[name])].tolist())
+            for way in ways:
+                _check_way(self.problem, name, way, groups, touching[name])
+
+    def expand(self, choice: Mapping[str, str]) -> Problem:
+        """Return the problem in which every operator is done in the chosen way.
+
+        Parameters
+        ----------
+        choice : mapping of operator id to alternative id
+            Operators not named stay as in :attr:`problem`.
+
+        Returns
+        -------
+        Problem
+            Operator ``x`` split k ways becomes ``x/0`` to ``x/k-1``, its exchange ``x/0:sync``
+            and so on, on the same device as its shard. Shard i of a consumer split k ways takes
+            the tensor of shard i · p // k of a producer split p ways. Members of a colocation
+            group are colocated shard by shard.
+
+        Raises
+        ------
+        InputError
+            If the choice names an operator or an alternative that does not exist, or a shard
+            count is larger than the cluster.
+        """
+        chosen: dict[str, Alternative] = {}
+        for name, way in choice.items():
+            ways = {w.id: w for w in self.alternatives.get(name, ())}
+            if way not in ways:
+                raise InputError(
+                    f"operator '{name}' has no alternative '{way}'; "
+                    f"it has {', '.join(ways) or 'none'}"
+                )
+            chosen[name] = ways[way]
+            if ways[way].shards > self.problem.n_devices:
+                raise InputError(
+                    f"alternative '{way}' of operator '{name}' needs {ways[way].shards} devices; "
+                    f"the cluster has {self.problem.n_devices}"
+                )
+        if not chosen:
+            return self.problem
+        problem = replace(self.problem, template=_Expansion(self.problem, chosen).graph())
+        check_problem(problem)
+        return problem
+
+
+def _check_way(
+    problem: Problem, name: str, way: Alternative, groups: set[str], tensors: set[str]
+) -> None:
+    what = f"alternative '{way.id}' of operator '{name}'"
+    graph = problem.template
+    if way.shards < 1:
+        raise InputError(f"{what} has {way.shards} shards; it must have 1 or more")
+    for label, values in (("parameters", way.parameters), ("tensors", way.tensors)):
+        known = groups if label == "parameters" else tensors
+        for key in values:
+            if key not in known:
+                raise InputError(f"{what} names '{key}' in {label}, which the operator lacks")
+    for key in way.gather:
+        if key not in tensors or np.isnan(graph.transfer[graph.tensor_index[key]]):
+            raise InputError(
+                f"{what} names '{key}' in gather; it must be a tensor of the operator with a "
+                "fixed transfer time"
+            )
+    numbers = [way.collective, way.workspace]
+    for table in (way.parameters, way.tensors, way.gather):
+        numbers += table.values()
+    numbers += way.duration.values() if isinstance(way.duration, Mapping) else [way.duration]
+    if not np.all(np.isfinite(numbers)) or min(numbers) < 0:
+        raise InputError(f"{what} has a number that is negative or not finite; use 0 or more")
+
+
+class _Expansion:
+    """Writes the records of a problem with chosen alternatives."""
+
+    def __init__(self, problem: Problem, chosen: Mapping[str, Alternative]) -> None:
+        self.problem, self.chosen = problem, chosen
+        self.base = graph = problem.template
+        self.ways = [chosen.get(str(name)) for name in graph.operator_ids]
+        self.split_groups = {
+            int(graph.colocation[o])
+            for o, way in enumerate(self.ways)
+            if way is not None and way.shards > 1
+        }
+        self.group_rows: dict[str, float] = {}
+
+    def graph(self) -> Graph:
+        """Return the expanded graph."""
+        operators: list[Row] = []
+        tensors: list[Row] = []
+        for o in range(self.base.n_operators):
+            self._add_operator(o, operators, tensors)
+        for t in range(self.base.n_tensors):
+            tensors += self._copies(t)
+        groups = [{"id": name, "size": size} for name, size in self.group_rows.items()]
+        return build_graph(operators, tensors, groups)
+
+    def _shards(self, o: int) -> int:
+        way = self.ways[o]
+        return 1 if way is None else way.shards
+
+    def _name(self, o: int, shard: int) -> str:
+        name = str(self.base.operator_ids[o])
+        return name if self._shards(o) == 1 else f"{name}/{shard}"
+
+    def _source(self, o: int, shard: int) -> str:
+        """Operator that has the complete result of a shard."""
+        way = self.ways[o]
+        sync = way is not None and way.shards > 1 and way.collective > 0
+        return self._name(o, shard) + (":sync" if sync else "")
+
+    def _add_operator(self, o: int, operators: list[Row], tensors: list[Row]) -> None:
+        way, k = self.ways[o], self._shards(o)
+        for shard in range(k):
+            row = self._row(o, shard)
+            operators.append(row)
+            if way is None or k == 1 or not way.collective:
+                continue
+            sync = self._source(o, shard)
+            operators.append(
+                {
+                    **row,
+                    "id": sync,
+                    "duration": way.collective,
+                    "kind": "all_reduce",
+                    "stream": "network",
+                    "workspace": 0.0,
+                    "parameters": [],
+                }
+            )
+            # The exchange itself moves the data: reaching it costs no transfer.
+            tensors.append(
+                {
+                    "id": f"{self._name(o, shard)}:partial",
+                    "producer": self._name(o, shard),
+                    "consumers": [self._source(o, other) for other in range(k)],
+                    "transfer": 0.0,
+                }
+            )
+
+    def _row(self, o: int, shard: int) -> Row:
+        graph, way = self.base, self.ways[o]
+        stage, micro_batch = int(graph.stage[o]), int(graph.micro_batch[o])
+        devices = int(graph.device_set[o])
+        duration: Any = float(graph.duration[o])
+        workspace = float(graph.workspace[o])
+        if way is not None:
+            duration, workspace = way.duration, way.workspace
+        elif np.isnan(duration):
+            duration = {
+                name: float(graph.duration_by_type[o, j])
+                for j, name in enumerate(graph.type_names)
+                if not np.isnan(graph.duration_by_type[o, j])
+            }
+        return {
+            "id": self._name(o, shard),
+            "duration": duration,
+            "kind": KINDS[graph.kind[o]],
+            "stage": None if stage < 0 else stage,
+            "micro_batch": None if micro_batch < 0 else micro_batch,
+            "stream": graph.stream_names[graph.stream[o]],
+            "workspace": workspace,
+            "devices": None if devices < 0 else graph.device_sets[devices],
+            "colocate": self._colocate(o, shard),
+            "parameters": self._groups(o, shard),
+        }
+
+    def _colocate(self, o: int, shard: int) -> str | None:
+        group = int(self.base.colocation[o])
+        if group >= 0:
+            name = self.base.colocation_names[group]
+            return f"{name}/{shard}" if group in self.split_groups else name
+        return self._name(o, shard) if self._shards(o) > 1 else None
+
+    def _groups(self, o: int, shard: int) -> list[str]:
+        graph, way = self.base, self.ways[o]
+        names: list[str] = []
+        for g in graph.groups_of(o).tolist():
+            name, size = str(graph.group_ids[g]), float(graph.group_size[g])
+            if way is not None and (way.shards > 1 or name in way.parameters):
+                size = way.parameters.get(name, size / way.shards)
+                name = f"{name}/{way.id}/{shard}"
+            if self.group_rows.setdefault(name, size) != size:
+                raise InputError(
+                    f"operators that share parameter group '{graph.group_ids[g]}' give its shard "
+                    f"in alternative '{way.id if way else ''}' different sizes; give one"
+                )
+            names.append(name)
+        return names
+
+    def _copies(self, t: int) -> list[Row]:
+        """Return one copy of a tensor per shard of its producer, to the shards it serves."""
+        graph = self.base
+        producer = int(graph.producer[t])
+        name, k = str(graph.tensor_ids[t]), self._shards(producer)
+        way = self.ways[producer]
+        size = float(graph.size[t]) if way is None else way.tensors.get(name, float(graph.size[t]))
+        served: dict[int, list[tuple[int, int]]] = {shard: [] for shard in range(k)}
+        for consumer in graph.consumers_of(t).tolist():
+            parts = self._shards(consumer)
+            for shard in range(parts):
+                served[shard * k // parts].append((consumer, shard))
+        rows: list[Row] = []
+        for shard, consumers in served.items():
+            ends = [way, *(self.ways[c] for c, _ in consumers)]
+            extra = max(end.gather.get(name, 0.0) if end else 0.0 for end in ends)
+            rows.append(
+                {
+                    "id": name if k == 1 else f"{name}/{shard}",
+                    "producer": self._source(producer, shard),
+                    "consumers": [self._name(c, s) for c, s in consumers],
+                    "size": size,
+                    "transfer": None
+                    if np.isnan(graph.transfer[t])
+                    else float(graph.transfer[t]) + extra,
+                    "output": bool(graph.is_output[t]),
+                }
+            )
+        return rows
