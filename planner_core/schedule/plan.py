@@ -107,4 +107,4 @@ def relative_gap(value: float, bound: float) -> float:
 
 def proves_optimal(value: float, bound: float) -> bool:
     """Whether a lower bound meets a value within the tolerance."""
-    return value <= bound + RELATIVE_TOLERANCE * abs(value)
+    return bool(np.isfinite(value)) and value <= bound + RELATIVE_TOLERANCE * abs(value)
