@@ -307,12 +307,15 @@ def _table(shown: list[Shown]) -> None:
             "Differences to", range(len(titles)), format_func=lambda i: titles[i], width=280
         )
     frame = pd.DataFrame(rows([item.row for item in shown], reference))
+    frame = frame.drop(
+        columns=[name for name in ("lower bound", "gap") if frame[name].isna().all()]
+    )
     time, memory = problem.time_unit, problem.memory_unit
     units = {
         "makespan": f"makespan ({time})",
         "difference": f"difference ({time})",
         "lower bound": f"lower bound ({time})",
-        "peak memory": f"peak memory ({memory})",
+        "peak memory": f"peak ({memory})",
         "transfer volume": f"moved ({memory})",
         "throughput": f"throughput (1/{time})",
     }

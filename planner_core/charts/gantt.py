@@ -128,7 +128,7 @@ def add_gantt(
     else:
         faded = _faded(problem, highlight, micro_batch)
         size = label_size(problem, schedule, axis_end or schedule.makespan)
-        for name, colour, members in _groups(problem, schedule, colour_by):
+        for name, colour, members in _groups(problem, schedule, colour_by, theme):
             figure.add_trace(
                 _cells(problem, schedule, members, row_of, colour, faded, key),
                 **place,
@@ -160,7 +160,7 @@ def add_gantt(
 
 
 def _groups(
-    problem: Problem, schedule: Schedule, colour_by: str
+    problem: Problem, schedule: Schedule, colour_by: str, theme: Theme
 ) -> list[tuple[str, str, np.ndarray]]:
     """Split the operators into traces: (legend entry or "", colour, operators)."""
     graph = problem.graph
@@ -181,7 +181,7 @@ def _groups(
     return [
         (
             f"{colour_by} {value}" if value >= 0 and len(values) <= 8 else "",
-            scale(value / last) if value >= 0 else shade("other", 0, 1),
+            scale(value / last, theme) if value >= 0 else shade("other", 0, 1),
             np.flatnonzero(column == value),
         )
         for value in values.tolist()

@@ -47,7 +47,7 @@ def add_memory(
                 x=time,
                 y=used,
                 mode="lines",
-                line={"shape": "hv", "width": 1.3, "color": scale(k / last)},
+                line={"shape": "hv", "width": 1.3, "color": scale(k / last, theme)},
                 opacity=0.9,
                 name=name,
                 showlegend=False,

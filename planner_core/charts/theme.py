@@ -31,6 +31,8 @@ class Theme:
     accent: str
     limit: str
     good: str
+    ordered: tuple[str, ...]
+    """Stops of an ordered scale; all read well on ``paper``."""
 
 
 LIGHT = Theme(
@@ -44,6 +46,7 @@ LIGHT = Theme(
     accent="#1f5fbf",
     limit="#b3261e",
     good="#1c7c54",
+    ordered=("#27408b", "#1f7a9c", "#2a9d84", "#7aa63c", "#cf9410"),
 )
 
 DARK = Theme(
@@ -57,13 +60,14 @@ DARK = Theme(
     accent="#6aa5f5",
     limit="#ff8a80",
     good="#5ecb9a",
+    ordered=("#7d97f4", "#45a8d8", "#35c2a3", "#9ccf55", "#f4cb4a"),
 )
 
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
 
 KIND_COLOURS: dict[str, tuple[str, str]] = {
     "forward": ("#2460b8", "#8fb8f2"),
-    "backward_input": ("#0f8a86", "#86d5cf"),
+    "backward_input": ("#0c7d79", "#86d5cf"),
     "backward_weight": ("#7d9f1f", "#cfe08a"),
     "backward": ("#c8690f", "#f6bd7b"),
     "optimizer": ("#7b4fb0", "#c9aeea"),
@@ -96,9 +100,9 @@ def shade(kind: str, index: int, count: int) -> str:
     return blend(first, last, index / (count - 1))
 
 
-def scale(position: float) -> str:
-    """Colour at ``position`` (0 … 1) of an ordered scale: dark blue, teal, yellow."""
-    stops = ("#27408b", "#1f7a9c", "#2fa58f", "#8cc152", "#f2c230")
+def scale(position: float, theme: Theme) -> str:
+    """Colour at ``position`` (0 … 1) of the theme's ordered scale."""
+    stops = theme.ordered
     place = min(max(position, 0.0), 1.0) * (len(stops) - 1)
     low = min(int(place), len(stops) - 2)
     return blend(stops[low], stops[low + 1], place - low)
@@ -116,7 +120,7 @@ def ink(background: str) -> str:
     channels = (int(background[i : i + 2], 16) / 255 for i in (1, 3, 5))
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "#ffffff" if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.05 else "#10161d"
+    return "#ffffff" if 1.05 / (luminance + 0.05) >= (luminance + 0.05) / 0.05 else "#000000"
 
 
 def styled(figure: go.Figure, theme: Theme, *, height: int, left: int = 56) -> go.Figure:

@@ -1,0 +1,151 @@
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from planner_core.analysis.idle_causes import CAUSES, idle_causes
+from planner_core.analysis.table import Compared
+from planner_core.baselines import run_baseline
+from planner_core.charts import (
+    DARK,
+    LIGHT,
+    Entry,
+    FrontierPoint,
+    comparison,
+    convergence,
+    frontier,
+    idle_causes_chart,
+)
+from planner_core.charts.memory import MOST_POINTS, memory_chart, steps
+from planner_core.charts.report import report
+from planner_core.charts.theme import KIND_COLOURS, ink, shade
+from planner_core.problem import KINDS
+from planner_core.schedule import MemoryProfile, memory_profiles
+from planner_core.workloads import pipeline
+
+PROBLEM = pipeline(4, 8, "bidirectional", memory=5)
+
+
+def entry(name):
+    found = run_baseline(name, PROBLEM)
+    return Entry(
+        key=name, title=found.title, problem=found.problem, schedule=found.schedule, note="note"
+    )
+
+
+def test_comparison_shares_one_time_axis():
+    entries = [entry("1f1b"), entry("dualpipe"), entry("dualpipe-sequential")]
+    figure = comparison(entries)
+    axes = [figure.layout[name] for name in figure.to_dict()["layout"] if name.startswith("xaxis")]
+    assert len(axes) == 6
+    assert sum(axis.matches is None for axis in axes) == 1
+    longest = max(e.schedule.makespan for e in entries)
+    assert axes[0].range[1] == pytest.approx(longest, rel=0.01)
+    titles = " ".join(a.text for a in figure.layout.annotations)
+    assert all(e.title in titles for e in entries)
+
+
+def test_panels_do_not_overlap():
+    figure = comparison([entry("1f1b"), entry("dualpipe")])
+    layout = figure.to_dict()["layout"]
+    domains = sorted(layout[name]["domain"] for name in layout if name.startswith("yaxis"))
+    assert all(a[1] < b[0] for a, b in pairwise(domains))
+    assert domains[0][0] >= 0
+    assert domains[-1][1] <= 1
+
+
+def test_legend_names_each_kind_once():
+    figure = comparison([entry("1f1b"), entry("dualpipe")])
+    shown = [trace.name for trace in figure.data if trace.showlegend]
+    assert sorted(shown) == ["backward-input", "backward-weight", "forward"]
+
+
+def test_memory_lines_reach_the_peak_and_the_limit_is_drawn():
+    found = run_baseline("dualpipe", PROBLEM)
+    figure = memory_chart(found.problem, found.schedule)
+    lines = [trace for trace in figure.data if trace.line.dash is None]
+    peaks = [profile.peak for profile in memory_profiles(found.problem, found.schedule)]
+    assert [max(trace.y) for trace in lines] == peaks
+    limit = next(trace for trace in figure.data if trace.line.dash == "dash")
+    assert set(limit.y) == {5.0}
+
+
+def test_thinned_profiles_keep_their_peak():
+    time = np.arange(20_000.0)
+    used = np.zeros(20_000)
+    used[12_345] = 7.0
+    x, y = steps(MemoryProfile(time, used), 20_000.0)
+    assert len(x) == len(y) == MOST_POINTS + 1
+    assert y.max() == 7.0
+
+
+def test_convergence_holds_the_last_values_until_now():
+    figure = convergence([(0.1, None, 60.0), (0.5, 66.0, 60.0), (1.0, 63.0, 63.0)], now=2.0)
+    incumbent, bound = figure.data
+    assert (incumbent.x[-1], incumbent.y[-1]) == (2.0, 63.0)
+    assert (bound.x[0], bound.y[0]) == (0.1, 60.0)
+
+
+def test_convergence_without_anything_found():
+    assert len(convergence([]).data) == 0
+
+
+def test_frontier_draws_every_point_and_tells_proof_apart():
+    points = [
+        FrontierPoint(key="a", title="plan", peak_memory=4, makespan=67, kind="optimal", limit=4),
+        FrontierPoint(key="b", title="plan", peak_memory=5, makespan=66, kind="feasible", limit=5),
+        FrontierPoint(key="c", title="1F1B", peak_memory=8, makespan=81, kind="baseline"),
+    ]
+    figure = frontier(points)
+    keys = [data[0] for trace in figure.data if trace.customdata is not None
+            for data in trace.customdata]  # fmt: skip
+    assert sorted(keys) == ["a", "b", "c"]
+    assert [trace.name for trace in figure.data if trace.name] == [
+        "plan, proved optimal",
+        "plan, not proved",
+        "expert schedule",
+    ]
+
+
+def test_idle_chart_adds_up_to_the_idle_time():
+    found = run_baseline("1f1b", PROBLEM)
+    gaps = idle_causes(found.problem, found.schedule)
+    figure = idle_causes_chart(found.problem, gaps)
+    assert {trace.name for trace in figure.data} <= set(CAUSES)
+    drawn = sum(sum(trace.x) for trace in figure.data)
+    assert drawn == pytest.approx(sum(gap.end - gap.start for gap in gaps))
+
+
+def test_report_loads_nothing_and_escapes_names():
+    chosen = [entry("1f1b")]
+    rows = [Compared(title="<b>1F1B</b>", problem=chosen[0].problem, schedule=chosen[0].schedule)]
+    page = report(PROBLEM, chosen, rows)
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page)
+    assert "<td><b>1F1B</b></td>" not in page
+    assert "&lt;b&gt;1F1B&lt;/b&gt;" in page
+
+
+def luminance(colour):
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a, b):
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_can_be_read_on_every_colour(kind):
+    assert kind in KIND_COLOURS
+    for index in range(4):
+        colour = shade(kind, index, 4)
+        assert contrast(colour, ink(colour)) >= 4.5
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_text_can_be_read_on_the_page(theme):
+    for colour in (theme.text, theme.muted, theme.accent, theme.limit, theme.good):
+        assert contrast(colour, theme.paper) >= 4.5

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from planner_core.baselines import run_baseline
+from planner_core.charts import DARK, LIGHT
+from planner_core.charts.cells import labels, shades
+from planner_core.charts.gantt import COLOURINGS, MOST_BARS, gantt, label_size
+from planner_core.charts.overview import busy_shares
+from planner_core.charts.rows import rows
+from planner_core.problem import Problem, build_cluster, build_graph
+from planner_core.schedule import Schedule
+from planner_core.workloads import pipeline
+
+
+def scheduled(name, *shape, **more):
+    problem = pipeline(*shape, **more)
+    return problem, run_baseline(name, problem).schedule
+
+
+def cells(figure):
+    return [trace for trace in figure.data if trace.type == "bar" and trace.customdata is not None]
+
+
+@pytest.mark.parametrize("colour_by", COLOURINGS)
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_one_cell_an_operator_where_and_when_it_runs(colour_by, theme):
+    problem, schedule = scheduled("dualpipe", 4, 8, "bidirectional")
+    seen = {}
+    for trace in cells(gantt(problem, schedule, theme, colour_by=colour_by)):
+        for y, base, length, (_, o) in zip(
+            trace.y, trace.base, trace.x, trace.customdata, strict=True
+        ):
+            seen[int(o)] = (y, base, base + length)
+    assert len(seen) == problem.graph.n_operators
+    for o, (y, start, finish) in seen.items():
+        assert (y, start, finish) == (
+            schedule.device[o],
+            schedule.start[o],
+            schedule.finish[o],
+        )
+
+
+def test_every_cell_has_a_hover_and_a_number():
+    problem, schedule = scheduled("1f1b", 4, 8)
+    figure = gantt(problem, schedule)
+    written = [t for trace in figure.data if trace.type == "scatter" for t in trace.text]
+    assert sorted(written) == sorted(labels(problem))
+    assert all(hover for trace in cells(figure) for hover in trace.hovertext)
+
+
+def test_numbers_too_large_for_their_cells_are_left_to_the_zoom():
+    problem, schedule = scheduled("1f1b", 4, 120)
+    assert label_size(problem, schedule, schedule.makespan) is None
+    figure = gantt(problem, schedule)
+    assert {trace.textposition for trace in cells(figure)} == {"inside"}
+    assert figure.layout.uniformtext.mode == "hide"
+
+
+def test_directions_and_chunks_have_shades():
+    for shape, count in (
+        ((4, 8, "linear"), 1),
+        ((4, 8, "bidirectional"), 2),
+        ((4, 8, "v"), 2),
+    ):
+        name = {"linear": "1f1b", "bidirectional": "dualpipe", "v": "zb-v"}[shape[2]]
+        problem, schedule = scheduled(name, *shape)
+        shade, found = shades(problem, schedule)
+        assert found == count
+        assert set(np.unique(shade)) == set(range(count))
+
+
+def test_highlight_is_outlined_and_the_rest_pale():
+    problem, schedule = scheduled("1f1b", 2, 2)
+    figure = gantt(problem, schedule, highlight=[0, 3])
+    assert len(figure.data[-1].x) == 2
+    opacity = {
+        int(o): value
+        for trace in cells(figure)
+        for (_, o), value in zip(trace.customdata, trace.marker.opacity, strict=True)
+    }
+    assert opacity[0] == opacity[3] == 1.0
+    assert opacity[1] < 0.5
+
+
+def test_streams_have_rows_of_their_own():
+    operators = [
+        {"id": "A", "duration": 1, "devices": ["a"]},
+        {"id": "N", "duration": 1, "devices": ["a"], "stream": "network", "kind": "all_to_all"},
+    ]
+    problem = Problem(
+        template=build_graph(operators), cluster=build_cluster([{"id": "a"}, {"id": "b"}])
+    )
+    schedule = Schedule(device=np.zeros(2, dtype=np.int32), start=np.zeros(2), finish=np.ones(2))
+    names, row = rows(problem, schedule)
+    assert names == ["a", "· network", "b"]
+    assert row.tolist() == [0, 1]
+
+
+def test_many_operators_are_drawn_as_an_overview():
+    problem, schedule = scheduled("gpipe", 8, 220)
+    assert problem.graph.n_operators > MOST_BARS
+    figure = gantt(problem, schedule)
+    assert [trace.type for trace in figure.data] == ["bar", "heatmap"]
+
+
+def test_busy_shares_add_up_to_the_busy_time():
+    _, schedule = scheduled("1f1b", 3, 5, forward=1.3)
+    share = busy_shares(schedule, schedule.device, 3, cells=17)
+    busy = share.sum(axis=1) * schedule.makespan / 17
+    np.testing.assert_allclose(busy, np.full(3, 5 * 3.3))
