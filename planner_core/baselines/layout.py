@@ -251,12 +251,15 @@ def lay_out(problem: Problem, view: PipelineView, routes: Sequence[Sequence[int]
             f"{view.n_stages} stages do not divide into them evenly"
         )
     group = view.stage // (view.n_stages // n_virtual)
-    ranks = _ranks(problem, view, group, devices, routes[0])
-    table = np.array([[ranks[rank] for rank in route] for route in routes], dtype=np.int32)
-    direction = _directions(problem, view, group, table)
-    device = table[np.where(view.micro_batch >= 0, direction[view.micro_batch], 0), group]
-    durations = problem.durations
-    allowed = bool(np.all(np.isfinite(durations[np.arange(len(device)), device])))
+    # The user's order of devices if it is this placement, else the cluster's.
+    for ranks in (_ranks(problem, view, group, devices, routes[0]), devices):
+        table = np.array([[ranks[rank] for rank in route] for route in routes], dtype=np.int32)
+        direction = _directions(problem, view, group, table)
+        device = table[np.where(view.micro_batch >= 0, direction[view.micro_batch], 0), group]
+        durations = problem.durations
+        allowed = bool(np.all(np.isfinite(durations[np.arange(len(device)), device])))
+        if allowed:
+            break
     placed = problem if allowed else problem.with_placement(device)
     lost = np.flatnonzero(~np.isfinite(placed.durations[np.arange(len(device)), device]))
     if len(lost):

@@ -14,6 +14,9 @@ from planner_core.problem.graph import FloatArray
 from planner_core.problem.pipeline import PHASES, PipelineView
 from planner_core.schedule import Schedule, validate
 
+GREEDY_OPERATORS = 20_000
+"""Above this, greedy dispatch runs only if nothing quicker has found a schedule."""
+
 
 def templates(problem: Problem) -> Iterator[tuple[str, Schedule]]:
     """Yield (name, schedule) of templates that solve a placed pipeline, quickest first.
@@ -41,9 +44,13 @@ def templates(problem: Problem) -> Iterator[tuple[str, Schedule]]:
     # Imported here: numba is not needed by those who only look at expert schedules.
     from planner_core.baselines.warm_up import warm_up_schedules
 
+    found = False
     for source in (warm_up_schedules, _greedy_schedules):
+        if found and problem.graph.n_operators > GREEDY_OPERATORS:
+            return
         for name, schedule in source(problem, view):
             if not validate(problem, schedule):
+                found = True
                 yield name, schedule
 
 
