@@ -40,14 +40,15 @@ def test_operators_start_as_early_as_order_and_inputs_allow():
 def test_no_operator_can_start_earlier_with_the_same_order(data):
     problem = data.draw(problems(staged=False, exclusive=False, limited=False))
     device = data.draw(placements(problem))
-    schedule = simulate(problem, device, data.draw(orders(problem, device)))
+    order = data.draw(orders(problem, device))
+    schedule = simulate(problem, device, order)
     graph = problem.graph
     before = np.zeros(graph.n_operators)
     for t, a, b in zip(graph.edge_tensor, graph.edge_source, graph.edge_target, strict=True):
         arrival = schedule.finish[a] + problem.transfer_time(int(t), device[a], device[b])
         before[b] = max(before[b], arrival)
-    for row in schedule.order(problem):
-        streams = {}
+    for row in order:
+        streams: dict[int, float] = {}
         for o in row:
             before[o] = max(before[o], streams.get(int(graph.stream[o]), 0.0))
             streams[int(graph.stream[o])] = schedule.finish[o]
