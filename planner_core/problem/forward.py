@@ -240,8 +240,3 @@ class ForwardBuilder:
             saved_weight=np.array(s_weight, dtype=float),
             block=np.array(block, dtype=object),
         )
-
-    @property
-    def n_parameters(self) -> float:
-        """Parameters added so far, each group once."""
-        return sum(self._parameters.values())

@@ -6,6 +6,7 @@ from planner_core.workloads.job_shop import job_shop, parse_job_shop
 from planner_core.workloads.multimodal import multimodal
 from planner_core.workloads.pipeline import PLACEMENTS, pipeline, stage_devices
 from planner_core.workloads.random_graphs import random_layered
+from planner_core.workloads.splitting import tensor_parallel
 from planner_core.workloads.training import adam_state_factor, training
 from planner_core.workloads.transformer import transformer
 from planner_core.workloads.unet import unet
@@ -25,6 +26,7 @@ __all__ = [
     "random_layered",
     "ring",
     "stage_devices",
+    "tensor_parallel",
     "training",
     "transformer",
     "two_level",

@@ -26,7 +26,6 @@ def test_bytes_are_inputs_outputs_and_weights_unless_given():
     traffic = np.array([1e6, 1e6 + 2e6 + 2e6, 7e6]) / 3.35e12 * 1e3
     assert forward.problem.template.duration[:3] == pytest.approx(traffic)
     assert forward.problem.template.duration[3] == 1.25
-    assert made.n_parameters == 1e6
     assert forward.problem.template.group_size[0] * MIB == pytest.approx(2e6)
 
 
