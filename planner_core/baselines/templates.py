@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from planner_core.baselines.block_templates import block_schedules
 from planner_core.baselines.layout import view_of
 from planner_core.baselines.v_templates import v_urgencies
 from planner_core.problem import NotApplicable, PlannerError, Problem
@@ -21,7 +22,8 @@ GREEDY_OPERATORS = 20_000
 def templates(problem: Problem) -> Iterator[tuple[str, Schedule]]:
     """Yield (name, schedule) of templates that solve a placed pipeline, quickest first.
 
-    Linear pipelines: fixed warm-up counts, weight parts in the gaps. Any placement: memory-safe
+    Linear pipelines: fixed warm-up counts, weight parts in the gaps. V and bidirectional ones:
+    building blocks squeezed into the memory. Any placement: memory-safe
     greedy dispatch by several priorities, for a V also by the times of building blocks. Nothing
     is yielded for other problems.
 
@@ -45,7 +47,7 @@ def templates(problem: Problem) -> Iterator[tuple[str, Schedule]]:
     from planner_core.baselines.warm_up import warm_up_schedules
 
     found = False
-    for source in (warm_up_schedules, _greedy_schedules):
+    for source in (warm_up_schedules, block_schedules, _greedy_schedules):
         if found and problem.graph.n_operators > GREEDY_OPERATORS:
             return
         for name, schedule in source(problem, view):
