@@ -12,16 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from planner_core.bounds.paths import Network, task_order
 from planner_core.problem import RELATIVE_TOLERANCE
-from planner_core.problem.graph import FloatArray, IntArray
+from planner_core.problem.graph import FloatArray
 from planner_core.schedule.columns import group_rows
 from planner_core.schedule.lattice import common_step
 from planner_core.schedule.tasks import Tasks
+
+IntArray = NDArray[np.integer[Any]]
 
 PATH_WORK = 3e8
 """Arcs looked at to find longest paths between tasks of a device, at most."""
@@ -145,7 +149,7 @@ class _Relations:
         """Color of every task so that the partition is equitable; −1 for tasks not kept."""
         network, tasks = self.network, self.tasks
         columns = np.column_stack([tasks.resource, network.duration, network.head, network.tail])
-        color = np.full(tasks.n_tasks, -1, dtype=np.int64)
+        color: IntArray = np.full(tasks.n_tasks, -1, dtype=np.int64)
         color[self.kept] = _ranks(columns[self.kept])
         for _ in range(ROUNDS):
             pair, hold = self.pair_colors(color), self.hold_colors(color)
@@ -207,7 +211,7 @@ class _Relations:
         chosen = here[rows]
         releases: list[list[tuple[int, float]]] = []
         for h in chosen.tolist():
-            ends = np.flatnonzero(self.release_hold == h) if len(chosen) < 200 else []
+            ends = np.flatnonzero(self.release_hold == h)
             releases.append(
                 sorted(
                     {
@@ -231,7 +235,7 @@ class _Relations:
             hold_from=np.array(
                 [number[int(c)] for c in color[tasks.hold_task[self.holds[chosen]]]], np.int32
             ),
-            hold_amount=np.bincount(group.ravel(), weights=sizes[here]),
+            hold_amount=np.bincount(group.ravel(), weights=sizes[here]).astype(float),
             hold_span=self.span[chosen],
             hold_release=releases,
             resident=resident,
@@ -262,24 +266,24 @@ def components(order: IntArray, arc_from: IntArray, arc_to: IntArray) -> tuple[I
 
 @njit(nogil=True, cache=True)
 def _paths(
-    order,
-    place,
-    last,
-    source,
-    home,
-    ptr,
-    out,
-    to,
-    lag,
-    duration,  # noqa: ANN001
-    hold_ptr,
-    hold_row,
-    row_ptr,
-    row,
-    release_task,
-    release_lag,
-    span,  # noqa: ANN001
-):  # noqa: ANN202
+    order: IntArray,
+    place: IntArray,
+    last: IntArray,
+    source: IntArray,
+    home: IntArray,
+    ptr: IntArray,
+    out: IntArray,
+    to: IntArray,
+    lag: FloatArray,
+    duration: FloatArray,
+    hold_ptr: IntArray,
+    hold_row: IntArray,
+    row_ptr: IntArray,
+    row: IntArray,
+    release_task: IntArray,
+    release_lag: FloatArray,
+    span: FloatArray,
+) -> tuple[IntArray, IntArray, FloatArray]:
     """Longest paths from each source to later tasks of its device; spans of its holds in place."""
     n = len(order)
     distance = np.full(n, -np.inf)

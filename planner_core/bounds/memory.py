@@ -38,6 +38,8 @@ def static_needs(problem: Problem) -> tuple[FloatArray, FloatArray]:
         np.add.at(need, users, extra)
     if problem.is_placed and n <= REACHABILITY_OPERATORS:
         need[np.arange(n), fixed] += _carried(problem)
+    # What is held for no time at all does not count.
+    need = np.where(problem.durations == 0, resident[None, :], need)
     return resident, need
 
 

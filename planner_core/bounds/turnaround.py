@@ -168,7 +168,9 @@ class _Programme:
     def _shares(self, c: int) -> list[int]:
         model, rows = self.model, self.rows
         early = [-1 if p <= model.head[c] else rows.variable(0.0, 1.0) for p in self.early]
-        late = [-2 if q <= model.tail[c] else rows.variable(0.0, 1.0) for q in self.late]
+        # A task of no duration may start at the very instant its tail allows: not yet done by it.
+        tail = model.tail[c] if model.duration[c] > 0 else np.nextafter(model.tail[c], -1.0)
+        late = [-2 if q <= max(tail, 0.0) else rows.variable(0.0, 1.0) for q in self.late]
         return early + late
 
     def _term(self, column: int, factor: float) -> tuple[list[tuple[int, float]], float]:
@@ -223,12 +225,14 @@ class _Programme:
     def _precedence(self) -> None:
         model = self.model
         for a, b, lag in zip(model.pair_from, model.pair_to, model.pair_lag, strict=True):
+            if model.duration[a] == 0:
+                continue  # an instant both start at would count against it
             for i in range(self.points):
                 self._row([(self.share[b, i], 1.0), (self._at(a, i, float(lag)), -1.0)], 0.0)
 
     def _memory(self) -> None:
         model = self.model
-        for i in range(self.points):
+        for i in range(self.points - 1):  # what is held at the end needs no programme
             terms: list[tuple[int, float]] = []
             for h in range(len(model.hold_from)):
                 a, amount = int(model.hold_from[h]), float(model.hold_amount[h])
