@@ -65,6 +65,7 @@ if chosen is not None and chosen.solve and job is None:
 
 if job is not None:
     live(job)
+    compare(job.problem, None)
 elif chosen is not None:
     plan = plan_of(chosen.problem)
     failed = st.session_state.get("failure")

@@ -37,10 +37,12 @@ def defaults(problem: Problem) -> list[str]:
     if problem.graph.n_operators > 20_000:
         return possible[:1]
     first = [name for name in ("1f1b",) if name in possible]
-    fitting = []
+    fitting: list[str] = []
     for name in (*(n for n in possible if n.startswith("dualpipe")), *possible):
+        if len(first) + len(fitting) == DEFAULTS:
+            break
         found = result(name, problem)
         own = isinstance(found, str) or found.own_placement
         if not own and name not in (*first, *fitting):
             fitting.append(name)
-    return [*first, *fitting][:DEFAULTS]
+    return [*first, *fitting]

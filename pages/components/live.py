@@ -70,14 +70,15 @@ def _figures(job: SolveProcess, known: Snapshot) -> None:
         column.metric(label, value, help=note)
     chosen = theme()
     left, right = st.columns([1, 2])
-    left.plotly_chart(
-        convergence(
-            known.history, chosen, measure=name.replace("_", " "), unit=unit, now=known.elapsed
-        ),
-        theme=None,
-        key="live convergence",
-        config={"displayModeBar": False},
-    )
+    if known.history:
+        left.plotly_chart(
+            convergence(
+                known.history, chosen, measure=name.replace("_", " "), unit=unit, now=known.elapsed
+            ),
+            theme=None,
+            key="live convergence",
+            config={"displayModeBar": False},
+        )
     if known.schedule is not None and problem.graph.n_operators <= LIVE_BARS:
         right.plotly_chart(
             gantt(problem, known.schedule, chosen),

@@ -18,6 +18,10 @@ ABSENCE = 10.0
 """Seconds after which the search of somebody who has left is stopped."""
 
 
+SPARE_DELAY = 3.0
+"""Seconds before the first spare worker starts: the first page has the cores to itself."""
+
+
 class SolveQueue:
     """Starts searches as cores become free and stops those whose owner has left.
 
@@ -46,7 +50,8 @@ class SolveQueue:
         self._missing_since: dict[SolveProcess, float] = {}
         self._keep_spare = spare
         self._new_worker = new_worker
-        self._spare: Worker | None = new_worker() if spare else None
+        self._spare: Worker | None = None
+        self._spare_from = time.monotonic() + SPARE_DELAY
         self._wake = threading.Event()
         threading.Thread(target=self._run, daemon=True, name="solve queue").start()
 
@@ -104,7 +109,8 @@ class SolveQueue:
             self._running += starting
         for job in starting:
             job.start(self._take_worker())
-        if self._keep_spare and not self._running and self._spare is None:
+        idle = not self._running and time.monotonic() >= self._spare_from
+        if self._keep_spare and idle and self._spare is None:
             self._spare = self._new_worker()
 
     def _take_worker(self) -> Worker:
