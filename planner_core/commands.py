@@ -17,10 +17,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from planner_core.problem import Problem
     from planner_core.schedule import Plan
+    from planner_core.search.progress import Progress
 
 EXIT_DONE, EXIT_VIOLATIONS, EXIT_BAD_INPUT, EXIT_INFEASIBLE, EXIT_NOTHING_FOUND = range(5)
 EXIT_FAULT = 70
 EXIT_INTERRUPTED = 130
+
+SEARCH_THREAD = "search"
+"""Name of the thread a search runs in."""
+
+_GRACE = 0.05
+"""Share of the time limit a search may overrun before the best it told of is taken."""
 
 _CODES = {
     "optimal": EXIT_DONE,
@@ -194,31 +201,72 @@ def _problem(args: argparse.Namespace) -> Problem:
 
 
 def _searched(args: argparse.Namespace, problem: Problem) -> Plan:
-    """Search in a thread, so that this one can draw progress and answer Ctrl-C."""
+    """Search in a thread, so that this one can draw progress, answer Ctrl-C and keep the time."""
     from planner_core import search
     from planner_core.console import ProgressLine, wait_for
     from planner_core.search.progress import Cancellation, Options
 
     left = args.time_limit - (time.monotonic() - args.started)
-    progress, cancel = ProgressLine(left), Cancellation()
+    line, cancel = ProgressLine(left), Cancellation()
+    events: list[Progress] = []
     answer: list[Plan] = []
     fault: list[BaseException] = []
+
+    def tell(event: Progress) -> None:
+        events.append(event)
+        line(event)
 
     def work() -> None:
         try:
             options = Options(time_limit=max(left, 0.01), seed=args.seed)
-            answer.append(search.plan(problem, options, on_progress=progress, cancel=cancel))
+            answer.append(search.plan(problem, options, on_progress=tell, cancel=cancel))
         except BaseException as error:
             fault.append(error)
 
     with _stop_on_interrupt(cancel):
-        thread = threading.Thread(target=work, name="search", daemon=True)
+        thread = threading.Thread(target=work, name=SEARCH_THREAD, daemon=True)
         thread.start()
-        wait_for(thread, progress.redraw)
-    progress.close()
+        ended = wait_for(thread, line.redraw, args.started + args.time_limit * (1 + _GRACE))
+    line.close()
     if fault:
         raise fault[0]
-    return replace(answer[0], seconds=time.monotonic() - args.started)
+    if not ended:
+        cancel.set()
+    result = answer[0] if answer else _best_announced(problem, events)
+    return replace(result, seconds=time.monotonic() - args.started)
+
+
+def _best_announced(problem: Problem, events: Sequence[Progress]) -> Plan:
+    """Return the best plan a search told of that did not come back in time.
+
+    A solver that is deep inside one step cannot always be stopped; the time limit holds all the
+    same.
+    """
+    from planner_core.schedule import Plan, measure, proves_optimal, validate
+
+    # The newest events come last; take nothing on trust.
+    schedule, found_by = next(
+        (
+            (event.schedule, event.found_by)
+            for event in reversed(events)
+            if event.schedule is not None and not validate(problem, event.schedule)
+        ),
+        (None, None),
+    )
+    bounds = [(e.lower_bound, e.proved_by) for e in events if e.lower_bound is not None]
+    bound, proved_by = max(bounds, default=(None, None), key=lambda pair: pair[0])
+    if schedule is None:
+        return Plan(problem=problem, status="unknown", lower_bound=bound, proved_by=proved_by)
+    value = measure(problem.objective.primary, problem, schedule)
+    return Plan(
+        problem=problem,
+        status="optimal" if bound is not None and proves_optimal(value, bound) else "feasible",
+        schedule=schedule,
+        value=value,
+        lower_bound=bound,
+        proved_by=proved_by,
+        found_by=found_by,
+    )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -173,8 +174,29 @@ def _status_words(plan: Plan) -> str:
     return plan.reason or "no plan was found in time; give a longer time limit"
 
 
-def wait_for(work: threading.Thread, tick: Callable[[], None], every: float = 0.1) -> None:
-    """Wait for a thread, calling ``tick`` at intervals, so that signals are answered at once."""
-    while work.is_alive():
-        work.join(every)
+def wait_for(
+    work: threading.Thread,
+    tick: Callable[[], None],
+    until: float = math.inf,
+    every: float = 0.1,
+) -> bool:
+    """Wait for a thread, calling ``tick`` at intervals, so that signals are answered at once.
+
+    Parameters
+    ----------
+    work : Thread
+    tick : callable
+    until : float
+        ``time.monotonic()`` at which to wait no longer.
+    every : float
+        Seconds between calls.
+
+    Returns
+    -------
+    bool
+        Whether the thread has ended.
+    """
+    while work.is_alive() and time.monotonic() < until:
+        work.join(min(every, max(0.0, until - time.monotonic())))
         tick()
+    return not work.is_alive()

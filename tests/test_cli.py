@@ -378,6 +378,46 @@ def test_first_interrupt_keeps_the_best_plan(problem_file, capsys, stub):
     assert threading.active_count() < 20
 
 
+def test_a_search_that_overruns_loses_nothing_it_told(problem_file, capsys, stub):
+    released = threading.Event()
+
+    def answer(problem, tell, cancel):
+        plan = solved(problem)
+        tell(Progress(phase="bounds", elapsed=0.0, lower_bound=4.0, proved_by="critical path"))
+        tell(
+            Progress(
+                phase="MIP",
+                elapsed=0.1,
+                incumbent=5.0,
+                lower_bound=4.0,
+                schedule=plan.schedule,
+                found_by="hand",
+                proved_by="critical path",
+            )
+        )
+        broken = replace(plan.schedule, start=plan.schedule.start - 1)
+        tell(Progress(phase="MIP", elapsed=0.2, incumbent=4.0, schedule=broken))
+        assert released.wait(60)
+        return plan
+
+    stub(answer)
+    code, out, _ = run(capsys, "plan", problem_file, "--time-limit", 0.5)
+    released.set()
+    assert code == 0
+    assert "feasible; better plans are not ruled out" in out
+    assert "makespan     5 ms" in out
+    assert "gap          20.00 %" in out
+
+
+def test_a_search_that_overruns_with_nothing_found(problem_file, capsys, stub):
+    released = threading.Event()
+    stub(lambda problem, tell, cancel: released.wait(60) and solved(problem))
+    code, _, err = run(capsys, "plan", problem_file, "--time-limit", 0.3)
+    released.set()
+    assert code == 4
+    assert "no plan was found in time" in err
+
+
 def test_a_bad_file_from_a_fresh_process(tmp_path):
     process = _process("plan", tmp_path / "none.json")
     out, err = process.communicate(timeout=60)
