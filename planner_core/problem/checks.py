@@ -128,13 +128,17 @@ def _check_devices(problem: Problem) -> None:
         )
     allowed = np.isfinite(problem.durations)
     full = problem.graph
-    for group in range(len(full.colocation_names)):
-        members = np.flatnonzero(full.colocation == group)
-        if len(members) and not allowed[members].all(axis=0).any():
-            raise InputError(
-                f"the operators of colocation group '{full.colocation_names[group]}' have no "
-                "device in common; widen their device lists or remove the group"
-            )
+    together = np.flatnonzero(full.colocation >= 0)
+    if not len(together):
+        return
+    together = together[np.argsort(full.colocation[together], kind="stable")]
+    groups, first = np.unique(full.colocation[together], return_index=True)
+    apart = ~np.logical_and.reduceat(allowed[together], first, axis=0).any(axis=1)
+    if apart.any():
+        raise InputError(
+            f"the operators of colocation group '{full.colocation_names[groups[apart][0]]}' have "
+            "no device in common; widen their device lists or remove the group"
+        )
 
 
 def _some(names: tuple[str, ...] | list[str]) -> str:
