@@ -12,6 +12,7 @@ Importing this module imports numba; do it where a schedule is wanted.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 
 import numpy as np
@@ -158,16 +159,15 @@ def _heft(columns: Columns) -> tuple[IntArray, FloatArray, FloatArray]:
 
 
 def _cpop(columns: Columns) -> tuple[IntArray, FloatArray, FloatArray]:
-    mean, latency, per_unit = _means(columns)
-    up = _upward_rank(columns, mean, latency, per_unit)
-    path = _critical_path(columns, up)
-    n = len(up)
-    table = columns.duration[:, columns.column][path]
-    total = table.sum(axis=0)
-    wanted = np.full(n, -1, dtype=np.int32)
+    means = _means(columns)
+    up = _upward_rank(columns, *means)
+    path = _critical_path(columns, up, *means[1:])
+    total = columns.duration[:, columns.column][path].sum(axis=0)
+    wanted = np.full(len(up), -1, dtype=np.int32)
     if np.isfinite(total).any():
         wanted[path] = int(np.argmin(total))
-    return _place(columns, _by_rank(columns, up), wanted, True)
+    order = _ready_order(columns, up + _downward_rank(columns, *means))
+    return _place(columns, order, wanted, True)
 
 
 def _etf(columns: Columns) -> tuple[IntArray, FloatArray, FloatArray]:
@@ -205,9 +205,7 @@ def _upward_rank(c: Columns, mean: FloatArray, latency: float, per_unit: float) 
         longest = 0.0
         for j in range(c.out_ptr[o], c.out_ptr[o + 1]):
             t = c.out_tensor[j]
-            move = c.fixed[t]
-            if np.isnan(move):
-                move = latency + c.size[t] * per_unit
+            move = _mean_move(c, t, latency, per_unit)
             for u in range(c.use_ptr[t], c.use_ptr[t + 1]):
                 longest = max(longest, move + rank[c.use[u]])
         rank[o] += longest
@@ -215,24 +213,62 @@ def _upward_rank(c: Columns, mean: FloatArray, latency: float, per_unit: float) 
 
 
 @njit(nogil=True, cache=True)
-def _critical_path(c: Columns, rank: FloatArray) -> IntArray:
-    """Walk from the entry of highest rank along the successors of highest rank."""
+def _downward_rank(c: Columns, mean: FloatArray, latency: float, per_unit: float) -> FloatArray:
+    """Mean longest path from the beginning to each operator's start."""
+    rank = np.zeros(len(mean))
+    for o in c.topological:
+        for i in range(c.in_ptr[o], c.in_ptr[o + 1]):
+            t = c.in_tensor[i]
+            p = c.producer[t]
+            rank[o] = max(rank[o], rank[p] + mean[p] + _mean_move(c, t, latency, per_unit))
+    return rank
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _mean_move(c: Columns, t: int, latency: float, per_unit: float) -> float:
+    return latency + c.size[t] * per_unit if np.isnan(c.fixed[t]) else c.fixed[t]
+
+
+@njit(nogil=True, cache=True)
+def _ready_order(c: Columns, priority: FloatArray) -> IntArray:
+    """Operators in the order that always takes the ready one of highest priority."""
+    n = len(priority)
+    waiting = c.in_ptr[1:] - c.in_ptr[:-1]
+    heap: list[tuple[float, int | np.int64]] = [
+        (-priority[o], o) for o in range(n) if waiting[o] == 0
+    ]
+    heapq.heapify(heap)
+    order = np.empty(n, np.int32)
+    for position in range(n):
+        o = heapq.heappop(heap)[1]
+        order[position] = o
+        for i in range(c.out_ptr[o], c.out_ptr[o + 1]):
+            t = c.out_tensor[i]
+            for u in range(c.use_ptr[t], c.use_ptr[t + 1]):
+                consumer = np.int64(c.use[u])  # the heap holds one type
+                waiting[consumer] -= 1
+                if waiting[consumer] == 0:
+                    heapq.heappush(heap, (-priority[consumer], consumer))
+    return order
+
+
+@njit(nogil=True, cache=True)
+def _critical_path(c: Columns, rank: FloatArray, latency: float, per_unit: float) -> IntArray:
+    """Walk the longest mean path, from the operator of highest upward rank."""
     n = len(rank)
-    o = 0
-    for p in range(n):
-        if rank[p] > rank[o]:
-            o = p
+    o = np.int64(np.argmax(rank))
     path = np.empty(n, np.int32)
     length = 0
     while o >= 0:
         path[length] = o
         length += 1
-        best = -1
+        best, longest = np.int64(-1), -1.0
         for j in range(c.out_ptr[o], c.out_ptr[o + 1]):
             t = c.out_tensor[j]
             for u in range(c.use_ptr[t], c.use_ptr[t + 1]):
-                if best < 0 or rank[c.use[u]] > rank[best]:
-                    best = c.use[u]
+                behind = _mean_move(c, t, latency, per_unit) + rank[c.use[u]]
+                if behind > longest:
+                    best, longest = np.int64(c.use[u]), behind
         o = best
     return path[:length]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from planner_core.problem import Problem
-from planner_core.problem.graph import FloatArray, IntArray
+from planner_core.problem.graph import FloatArray, IntArray, PtrArray
 from planner_core.schedule import Schedule, Transfers
 from planner_core.schedule.columns import Columns, move_time, overlapped_schedule
 
@@ -68,10 +68,7 @@ def decode(c: Columns, sequence: IntArray, device: IntArray, times: Times) -> fl
     times.link_free[:] = 0.0
     makespan = 0.0
     for o in sequence:
-        if queued:
-            end = _place_queued(c, o, device, times)
-        else:
-            end = place(c, o, device, times)
+        end = _place_queued(c, o, device, times) if queued else place(c, o, device, times)
         makespan = max(makespan, end)
     return makespan
 
@@ -227,7 +224,7 @@ def _hold(
     end: float,
     size: float,
     tolerance: float,
-    fill: IntArray,
+    fill: PtrArray,
     when: FloatArray,
     change: FloatArray,
 ) -> None:
@@ -246,7 +243,7 @@ def _hold_tensor(
     times: Times,
     tolerance: float,
     last: FloatArray,
-    fill: IntArray,
+    fill: PtrArray,
     when: FloatArray,
     change: FloatArray,
 ) -> None:

@@ -241,6 +241,47 @@ def _partner(
 
 
 @njit(nogil=True, cache=True)
+def _block_target(
+    c: TaskColumns,
+    orders: Orders,
+    kind: IntArray,
+    a: int,
+    length: int,
+    reach: int,
+    state: NDArray[np.uint64],
+) -> int:
+    """Draw a position for the tasks at a … a + length − 1 that overtakes none alike."""
+    sequence = orders.sequence
+    r = c.resource[sequence[a]]
+    step = 1 if draw(state) < 0.5 else -1
+    far = 1 + int(draw(state) * reach)
+    b = a
+    if a + length > orders.first[r + 1]:
+        return a
+    while far > 0:
+        passed = b + length if step > 0 else b - 1
+        if passed < orders.first[r] or passed >= orders.first[r + 1]:
+            return b
+        for p in range(a, a + length):
+            if kind[sequence[p]] >= 0 and kind[sequence[p]] == kind[sequence[passed]]:
+                return b
+        b += step
+        far -= 1
+    return b
+
+
+@njit(nogil=True, cache=True)
+def _carry_block(sequence: IntArray, a: int, b: int, length: int) -> None:
+    """Carry the tasks at a … a + length − 1 to b …; those between step aside."""
+    if b > a:
+        for i in range(length - 1, -1, -1):
+            _carry(sequence, a + i, b + i)
+    else:
+        for i in range(length):
+            _carry(sequence, a + i, b + i)
+
+
+@njit(nogil=True, cache=True)
 def _carry(sequence: IntArray, a: int, b: int) -> None:
     """Carry the task at a to b; those between step aside."""
     t = sequence[a]
@@ -284,19 +325,24 @@ def anneal_orders(
         temperature *= cooling
         a = int(draw(state) * total)
         t = sequence[a]
-        r = c.resource[t]
         b, old = a, orders.threshold[t]
         what = draw(state)
-        swap = what > 0.6
+        swap, length = what > 0.6, 1
         if what < 0.1:
             orders.threshold[t] = int(draw(state) * len(THRESHOLDS))
             if orders.threshold[t] == old:
                 continue
         else:
-            b = _partner(c, orders, kind, a, reach, swap, state)
+            if what < 0.3:
+                length = 2 + int(draw(state) * 3)
+                b = _block_target(c, orders, kind, a, length, reach, state)
+            else:
+                b = _partner(c, orders, kind, a, reach, swap, state)
             if b == a:
                 continue
-            if swap:
+            if length > 1:
+                _carry_block(sequence, a, b, length)
+            elif swap:
                 sequence[a], sequence[b] = sequence[b], t
             else:
                 _carry(sequence, a, b)
@@ -312,7 +358,9 @@ def anneal_orders(
                 best_threshold[:] = orders.threshold
             continue
         orders.threshold[t] = old
-        if swap:
+        if length > 1:
+            _carry_block(sequence, b, a, length)
+        elif swap:
             sequence[b] = sequence[a]
             sequence[a] = t
         else:
