@@ -66,25 +66,7 @@ def multimodal(
         for name, tokens in (("text", text_sequence), ("image", image_sequence))
     }
     text, image = (Blocks(builder, shapes[name]) for name in ("text", "image"))
-    x = builder.add(
-        "text.embedding",
-        (),
-        float(shapes["text"].activation),
-        moved=2.0 * shapes["text"].activation,
-        parameters={"text.embedding": vocabulary * hidden},
-        block="text.embedding",
-    )
-    pixels = 3 * patch * patch
-    tokens = shapes["image"].tokens
-    y = builder.add(
-        "image.patches",
-        (),
-        float(shapes["image"].activation),
-        flops=2.0 * tokens * pixels * hidden,
-        parameters={"image.patches": pixels * hidden},
-        saved_weight=float(ELEMENT * tokens * pixels),
-        block="image.patches",
-    )
+    x, y = _inputs(text, image, vocabulary, 3 * patch * patch)
     for i in range(text_layers):
         x = _layer(text, f"text{i}", x)
     for i in range(image_layers):
@@ -93,7 +75,7 @@ def multimodal(
         block = f"joint{i}"
         x = text.attention(f"{block}.self", x, stage=None, block=block)
         x = text.attention(
-            f"{block}.cross", x, stage=None, block=block, memory=y, memory_tokens=tokens
+            f"{block}.cross", x, stage=None, block=block, memory=y, memory_tokens=image.layer.tokens
         )
         x = text.feed_forward(f"{block}.ffn", x, stage=None, block=block)
     x = text.linear("head", x, hidden, classes, block="head")
@@ -108,3 +90,26 @@ def multimodal(
 def _layer(blocks: Blocks, name: str, source: str) -> str:
     x = blocks.attention(f"{name}.attention", source, stage=None, block=name)
     return blocks.feed_forward(f"{name}.ffn", x, stage=None, block=name)
+
+
+def _inputs(text: Blocks, image: Blocks, vocabulary: int, pixels: int) -> tuple[str, str]:
+    """Add the look-up of the text's tokens and the projection of the image's patches."""
+    hidden, tokens = text.layer.hidden, image.layer.tokens
+    x = text.builder.add(
+        "text.embedding",
+        (),
+        float(text.layer.activation),
+        moved=2.0 * text.layer.activation,
+        parameters={"text.embedding": vocabulary * hidden},
+        block="text.embedding",
+    )
+    y = image.builder.add(
+        "image.patches",
+        (),
+        float(image.layer.activation),
+        flops=2.0 * tokens * pixels * hidden,
+        parameters={"image.patches": pixels * hidden},
+        saved_weight=float(ELEMENT * tokens * pixels),
+        block="image.patches",
+    )
+    return x, y

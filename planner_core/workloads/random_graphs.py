@@ -52,14 +52,7 @@ def random_layered(
         If a number is out of range.
     """
     layers = max(1, round(operators**0.5)) if layers is None else layers
-    if not 1 <= operators <= MAX_OPERATORS:
-        raise InputError(f"operators is {operators}; it must lie between 1 and {MAX_OPERATORS}")
-    if not 1 <= layers <= operators:
-        raise InputError(f"layers is {layers}; it must lie between 1 and operators ({operators})")
-    if not (np.isfinite(degree) and degree >= 1) or reach < 1:
-        raise InputError("degree and reach must be 1 or more")
-    if kind not in KIND_CODE:
-        raise InputError(f"kind is '{kind}'; it must be one of {', '.join(KIND_CODE)}")
+    _check(operators, layers, degree, reach, kind)
     for label, (low, high) in (("duration", duration), ("size", size), ("weight", weight)):
         if not 0 <= low <= high < np.inf:
             raise InputError(f"{label} runs from {low:g} to {high:g}; use 0 ≤ low ≤ high")
@@ -110,6 +103,18 @@ def random_layered(
     )
     check_problem(problem)
     return problem
+
+
+def _check(operators: int, layers: int, degree: float, reach: int, kind: str) -> None:
+    """Refuse numbers out of range, before anything of that size is made."""
+    if not 1 <= operators <= MAX_OPERATORS:
+        raise InputError(f"operators is {operators}; it must lie between 1 and {MAX_OPERATORS}")
+    if not 1 <= layers <= operators:
+        raise InputError(f"layers is {layers}; it must lie between 1 and operators ({operators})")
+    if not (np.isfinite(degree) and degree >= 1) or reach < 1:
+        raise InputError("degree and reach must be 1 or more")
+    if kind not in KIND_CODE:
+        raise InputError(f"kind is '{kind}'; it must be one of {', '.join(KIND_CODE)}")
 
 
 def _edges(

@@ -350,20 +350,26 @@ def transformer(
         block = f"layer{i}"
         x = blocks.attention(f"{block}.attention", x, stage=stage, block=block)
         x = blocks.feed_forward(f"{block}.ffn", x, stage=stage, block=block)
-    x = blocks.pointwise("norm", [x], save=True, stage=last, block="")
-    logits = ELEMENT * shape.tokens * share
-    x = builder.add(
-        "output",
-        [x],
-        logits,
-        flops=2.0 * shape.tokens * hidden * share,
-        parameters={"embedding" if tied else "output": share * hidden},
-        saved_weight=float(shape.activation),
-        stage=last,
-    )
-    # Softmax and cross-entropy keep the logits in FP32 (Korthikanti et al., section 4.3).
-    builder.add("loss", [x], 0.0, flops=5 * logits / ELEMENT, saved_input=2 * logits, stage=last)
+    _output(blocks, x, share, "embedding" if tied else "output", last)
     kind = f"{experts} experts" if experts else "dense"
     return builder.build(
         f"transformer, {layers} layers of {hidden}, {kind}", micro_batches=micro_batches
     )
+
+
+def _output(blocks: Blocks, source: str, vocabulary: float, group: str, stage: int | None) -> None:
+    """Add the last norm, the output layer over ``vocabulary`` columns, and the loss."""
+    builder, shape = blocks.builder, blocks.layer
+    x = blocks.pointwise("norm", [source], save=True, stage=stage, block="")
+    logits = ELEMENT * shape.tokens * vocabulary
+    x = builder.add(
+        "output",
+        [x],
+        logits,
+        flops=2.0 * shape.tokens * shape.hidden * vocabulary,
+        parameters={group: vocabulary * shape.hidden},
+        saved_weight=float(shape.activation),
+        stage=stage,
+    )
+    # Softmax and cross-entropy keep the logits in FP32 (Korthikanti et al., section 4.3).
+    builder.add("loss", [x], 0.0, flops=5 * logits / ELEMENT, saved_input=2 * logits, stage=stage)
