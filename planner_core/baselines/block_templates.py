@@ -13,7 +13,7 @@ from planner_core.baselines.building_blocks import (
     rows_from_block,
     shortest_block,
 )
-from planner_core.baselines.layout import Layout, lay_out, pipeline_devices
+from planner_core.baselines.layout import Layout, Rows, lay_out, pipeline_devices
 from planner_core.problem import NotApplicable, Problem
 from planner_core.problem.pipeline import PipelineView
 from planner_core.schedule import DeadlockError, Schedule, resident_memory, simulate
@@ -26,7 +26,7 @@ MAX_PASSES = 20_000
 
 
 def block_schedules(problem: Problem, view: PipelineView) -> Iterator[tuple[str, Schedule]]:
-    """Yield squeezed building blocks that the memory limit allows.
+    """Yield squeezed building blocks, as they are and with gaps filled for the real costs.
 
     The order on a device, and with it the memory, does not depend on the durations: blocks of
     unit passes serve unequal costs too.
@@ -40,16 +40,30 @@ def block_schedules(problem: Problem, view: PipelineView) -> Iterator[tuple[str,
     limit, freed_by_input = _activations(layout)
     if limit < 1:
         return
+    orders: list[tuple[str, Rows]] = []
     for down, up in ADVANCES:
         block = shortest_block(layout.n_ranks, down, up, flow)
-        if block is None:
-            continue
-        rows = rows_from_block(layout, block, flow, limit, freed_by_input)
-        try:
-            schedule = simulate(problem, layout.device, layout.order(rows)[0])
-        except DeadlockError:
-            continue
-        yield f"building block {down}-{up}", schedule
+        if block is not None:
+            rows = rows_from_block(layout, block, flow, limit, freed_by_input)
+            orders.append((f"building block {down}-{up}", rows))
+    for name, rows in orders:
+        yield from _timed(problem, layout, name, rows)
+    # Imported here: numba takes longer to load than the blocks take to squeeze.
+    from planner_core.baselines.gap_filling import best_filling, without_weights
+
+    for name, rows in orders:
+        refilled = best_filling(layout, [without_weights(rows)])
+        if refilled is not None:
+            yield from _timed(problem, layout, f"{name}, gaps filled", refilled)
+
+
+def _timed(
+    problem: Problem, layout: Layout, name: str, rows: Rows
+) -> Iterator[tuple[str, Schedule]]:
+    try:
+        yield name, simulate(problem, layout.device, layout.order(rows)[0])
+    except DeadlockError:
+        return
 
 
 def _flow_of(problem: Problem, view: PipelineView) -> tuple[Layout, Flow] | None:

@@ -19,6 +19,9 @@ from planner_core.baselines.layout import Action, Entry, Layout, Rows
 PERIOD = 6
 """Slots in which every device runs two forwards, their input and their weight parts."""
 
+SHORTEST = 8
+"""Blocks whose memory is looked at."""
+
 Slots = NDArray[np.int64]
 """Slot of every pass; (p, 4) for a block, (p, 4, m) for all micro-batches of a flow."""
 
@@ -85,13 +88,15 @@ def rows_from_block(
 
 
 def shortest_block(p: int, down: int, up: int, flow: Flow) -> Slots | None:
-    """Find the block of least lifespan whose legs advance ``down`` and ``up`` slots per device.
+    """Find the block of least memory whose legs advance ``down`` and ``up`` slots per device.
+
+    Of the blocks with the shortest lifespans, the one that holds least when repeated.
 
     Returns None if no offsets keep the slots of every device apart in every period.
     """
     d = np.arange(p)
     legs = [down * d, up * (p - 1 - d), down * d, up * (p - 1 - d)]
-    best, least = None, np.inf
+    found: list[tuple[int, int, Slots]] = []
     for wait in itertools.product(range(PERIOD), repeat=3):
         starts = [legs[0]]
         for leg in (1, 2, 3):
@@ -103,9 +108,17 @@ def shortest_block(p: int, down: int, up: int, flow: Flow) -> Slots | None:
         apart = all(len(set(row)) == 4 for row in (block % PERIOD).tolist())
         pairs = ((0, 3), (1, 2))
         lifespan = sum(int((block[:, b] - block[:, a]).max()) for a, b in pairs)
-        if apart and lifespan < least:
-            best, least = block, lifespan
-    return best
+        if apart:
+            found.append((lifespan, len(found), block))
+    found.sort(key=lambda row: row[:2])
+    return min((block for _, _, block in found[:SHORTEST]), key=_repeated_peak, default=None)
+
+
+def _repeated_peak(block: Slots) -> int:
+    """Most activations a device holds when a block is repeated, freed by weight parts."""
+    repeats = int(block.max() - block.min()) // PERIOD + 3
+    slots = block[:, :, None] + PERIOD * np.arange(repeats)
+    return max(_peak(row, _weight_slots(row)) for row in slots)
 
 
 def _row(layout: Layout, flow: Flow, slots: Slots, d: int) -> list[Entry]:

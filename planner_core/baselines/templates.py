@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
 from planner_core.baselines.block_templates import block_schedules
 from planner_core.baselines.layout import view_of
-from planner_core.baselines.v_templates import v_urgencies
 from planner_core.problem import NotApplicable, PlannerError, Problem
 from planner_core.problem.graph import FloatArray
 from planner_core.problem.pipeline import PHASES, PipelineView
@@ -23,9 +21,8 @@ def templates(problem: Problem) -> Iterator[tuple[str, Schedule]]:
     """Yield (name, schedule) of templates that solve a placed pipeline, quickest first.
 
     Linear pipelines: fixed warm-up counts, weight parts in the gaps. V and bidirectional ones:
-    building blocks squeezed into the memory. Any placement: memory-safe
-    greedy dispatch by several priorities, for a V also by the times of building blocks. Nothing
-    is yielded for other problems.
+    building blocks squeezed into the memory. Any placement: memory-safe greedy
+    dispatch by several priorities. Nothing is yielded for other problems.
 
     Parameters
     ----------
@@ -43,11 +40,8 @@ def templates(problem: Problem) -> Iterator[tuple[str, Schedule]]:
         view = view_of(problem)
     except NotApplicable:
         return
-    # Imported here: numba is not needed by those who only look at expert schedules.
-    from planner_core.baselines.warm_up import warm_up_schedules
-
     found = False
-    for source in (warm_up_schedules, block_schedules, _greedy_schedules):
+    for source in (block_schedules, _warm_up_schedules, _greedy_schedules):
         if found and problem.graph.n_operators > GREEDY_OPERATORS:
             return
         for name, schedule in source(problem, view):
@@ -56,11 +50,18 @@ def templates(problem: Problem) -> Iterator[tuple[str, Schedule]]:
                 yield name, schedule
 
 
+def _warm_up_schedules(problem: Problem, view: PipelineView) -> Iterator[tuple[str, Schedule]]:
+    # Imported here: those who only look at expert schedules need no numba.
+    from planner_core.baselines.warm_up import warm_up_schedules
+
+    yield from warm_up_schedules(problem, view)
+
+
 def _greedy_schedules(problem: Problem, view: PipelineView) -> Iterator[tuple[str, Schedule]]:
     """Dispatch greedily and memory-safely, once per priority."""
     from planner_core.schedule.safe_order import safe_schedule
 
-    for name, rank in itertools.chain(v_urgencies(problem, view), _priorities(view)):
+    for name, rank in _priorities(view):
         try:
             yield name, safe_schedule(problem, problem.fixed_device, rank)
         except PlannerError:

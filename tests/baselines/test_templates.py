@@ -61,13 +61,29 @@ def test_profiled_costs_are_within_the_zero_bubble_authors_greedy():
         assert best(problem) <= published * (1 + 1e-9)
 
 
-def test_v_template_fills_the_memory():
-    assert best(pipeline(8, 20, "v", memory=16)) == 127
+@pytest.mark.parametrize(("memory", "expected"), [(8, 63), (7, 64), (6, 65), (5, 66)])
+def test_building_blocks_meet_the_proved_optimum_of_bidirectional_pipelines(memory, expected):
+    problem = pipeline(8, 20, "bidirectional", memory=memory, released_by_input=1)
+    assert best(problem) == expected
 
 
-def test_tight_memory_is_not_run_one_micro_batch_after_the_other():
-    problem = pipeline(8, 20, "bidirectional", memory=4, released_by_input=1)
-    assert best(problem) < 20 * (8 + 8 + 1) / 2
+@pytest.mark.parametrize(("memory", "expected"), [(16, 127), (14, 129), (12, 131)])
+def test_building_blocks_meet_the_proved_optimum_of_v_pipelines(memory, expected):
+    assert best(pipeline(8, 20, "v", memory=memory)) == expected
+
+
+def test_filling_gaps_pays_with_unequal_costs():
+    problem = pipeline(
+        8,
+        20,
+        "bidirectional",
+        forward=5,
+        backward_input=6,
+        backward_weight=4,
+        memory=9,
+    )
+    found = {name: schedule.makespan for name, schedule in templates(problem)}
+    assert found["building block 4-2, gaps filled"] < found["building block 4-2"]
 
 
 def test_problems_that_are_not_placed_pipelines_have_no_templates():
