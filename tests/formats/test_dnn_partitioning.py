@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner_core.baselines.list_scheduling import heft
 from planner_core.formats import parse_problem_file
 from planner_core.formats.dnn_partitioning import parse_problem
 from planner_core.problem import InputError
+from planner_core.schedule import period
 
 BESIDE = Path(__file__).parents[2].parent / "shared" / "reference"
 REFERENCE = Path(os.environ.get("PLANNER_REFERENCE", BESIDE))
@@ -110,6 +112,43 @@ def test_published_inputs(name, operators, fpgas, edges):
     assert problem.template.group_size.sum() == pytest.approx(
         sum(node["size"] for node in document["nodes"])
     )
+
+
+def authors_max_load(document, device_of):
+    """Return the busiest device's load as the authors' integer programme defines it."""
+    cost = {str(e["sourceId"]): e["cost"] for e in document["edges"]}
+    loads = []
+    for device in set(device_of.values()):
+        on_host = device.startswith("cpu")
+        latency = "cpuLatency" if on_host else "fpgaLatency"
+        load = sum(n[latency] for n in document["nodes"] if device_of[str(n["id"])] == device)
+        crossing = {
+            str(e["sourceId"])
+            for e in document["edges"]
+            if (device_of[str(e["sourceId"])] == device) != (device_of[str(e["destId"])] == device)
+        }
+        loads.append(load + (0 if on_host else sum(cost[u] for u in crossing)))
+    return max(loads)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [None, "bert24_layers_inference", "bert24_layers_training", "bert3_operators_inference"],
+)
+def test_the_period_is_the_authors_max_load(name):
+    document = SMALL
+    if name is not None:
+        path = REFERENCE / f"dnn-partitioning_{name}.json"
+        if not path.exists():
+            pytest.skip("the published inputs are not part of the repository")
+        document = json.loads(path.read_text())
+    problem = parse_problem(json.dumps(document))
+    schedule = heft(problem)
+    ids = problem.graph.operator_ids.tolist()
+    places = [problem.cluster.device_ids[k] for k in schedule.device]
+    device_of = dict(zip(ids, places, strict=True))
+    assert len(set(places)) > 1
+    assert period(problem, schedule) == pytest.approx(authors_max_load(document, device_of))
 
 
 @settings(max_examples=150, deadline=None)
