@@ -33,23 +33,28 @@ class Chosen:
 
 def controls(running: bool) -> Chosen | None:
     """Draw the controls; None if they ask for something impossible, which they then say."""
+    with st.container(border=True):
+        key = choose_problem()
+        return _limits(base_problem(key), key, running)
+
+
+def choose_problem() -> str:
+    """Draw the choice of a problem, with an upload beside it; return its key."""
     offered = sources()
     if st.session_state.get("problem") not in offered:
         st.session_state["problem"] = next(iter(offered))
-    with st.container(border=True):
-        first, second = st.columns([5, 3], vertical_alignment="bottom")
-        key = first.selectbox(
-            "Problem",
-            list(offered),
-            format_func=lambda key: offered[key].title,
-            key="problem",
-            help="A sample, or a problem you uploaded or generated.",
-        )
-        with second, st.popover("Upload a problem", icon=":material/upload:", width="stretch"):
-            _upload()
-        base = base_problem(key)
-        st.caption(f"{offered[key].teaches}  \n{facts(base)}")
-        return _limits(base, key, running)
+    first, second = st.columns([5, 3], vertical_alignment="bottom")
+    key = first.selectbox(
+        "Problem",
+        list(offered),
+        format_func=lambda key: offered[key].title,
+        key="problem",
+        help="A sample, or a problem you uploaded or generated.",
+    )
+    with second, st.popover("Upload a problem", icon=":material/upload:", width="stretch"):
+        _upload()
+    st.caption(f"{offered[key].teaches}  \n{facts(base_problem(key))}")
+    return key
 
 
 def _limits(base: Problem, key: str, running: bool) -> Chosen | None:

@@ -10,8 +10,14 @@ from planner_core.charts.theme import THEMES, Theme
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PAGES: tuple[tuple[str, str, str], ...] = (("pages/plan.py", "Plan", ":material/view_timeline:"),)
+PAGES: tuple[tuple[str, str, str], ...] = (
+    ("pages/plan.py", "Plan", ":material/view_timeline:"),
+    ("pages/trade_off.py", "Trade-off", ":material/show_chart:"),
+)
 """(file, title, icon) in the order a user meets them."""
+
+_KEPT = ("problem", "objective/", "memory/", "budget/", "time_limit", "sweep/")
+"""Beginnings of the keys of controls that keep their values when the page changes."""
 
 _STYLES = """
 <style>
@@ -34,6 +40,10 @@ def setup() -> None:
         initial_sidebar_state="collapsed",
     )
     st.html(_STYLES)
+    for key in list(st.session_state):
+        # Streamlit forgets a control that the next page does not draw, unless it was written.
+        if str(key).startswith(_KEPT):
+            st.session_state[key] = st.session_state[key]
     st.logo(str(ROOT / "static" / "logo.svg"), icon_image=str(ROOT / "static" / "icon.svg"))
 
 

@@ -41,16 +41,19 @@ def keep(job: SolveProcess) -> None:
     known = job.snapshot()
     if known.plan is None:
         st.session_state["failure"] = (job.problem, known.error)
-        return
-    schedule = known.plan.schedule
-    if schedule is not None and validate(job.problem, schedule):
+    elif not sound(job, known.plan):
         st.session_state["failure"] = (
             job.problem,
             "the plan breaks a rule of the problem and is not shown: please report this",
         )
-        return
-    plans: list[Kept] = st.session_state.setdefault("plans", [])
-    plans.append(Kept(f"Plan {len(plans) + 1}", known.plan, known.history, known.error))
+    else:
+        plans: list[Kept] = st.session_state.setdefault("plans", [])
+        plans.append(Kept(f"Plan {len(plans) + 1}", known.plan, known.history, known.error))
+
+
+def sound(job: SolveProcess, plan: Plan) -> bool:
+    """Whether a plan's schedule, if it has one, passes the validator here as well."""
+    return plan.schedule is None or not validate(job.problem, plan.schedule)
 
 
 def kept_plans() -> list[Kept]:

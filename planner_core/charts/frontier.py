@@ -102,13 +102,21 @@ def _place(point: FrontierPoint) -> float:
 
 
 def _sides(points: Sequence[FrontierPoint]) -> list[str]:
-    """Where labels stand, so that points at one place do not write over each other."""
+    """Where labels stand, so that they write neither over each other nor over a neighbour."""
     sides = ("middle right", "bottom right", "top right", "middle left", "bottom left")
+    width = max(p.peak_memory for p in points) - min(p.peak_memory for p in points)
+    height = max(p.makespan for p in points) - min(p.makespan for p in points)
     taken: dict[tuple[float, float], int] = {}
     chosen = []
     for point in points:
         place = (round(point.peak_memory, 6), round(point.makespan, 6))
-        chosen.append(sides[taken.get(place, 0) % len(sides)])
+        crowded = any(
+            0 < other.peak_memory - point.peak_memory < 0.2 * width
+            and abs(other.makespan - point.makespan) < 0.03 * height
+            for other in points
+        )
+        turn = taken.get(place, 0) + (3 if crowded else 0)
+        chosen.append(sides[turn % len(sides)])
         taken[place] = taken.get(place, 0) + 1
     return chosen
 

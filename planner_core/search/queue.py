@@ -109,8 +109,10 @@ class SolveQueue:
             self._running += starting
         for job in starting:
             job.start(self._take_worker())
-        idle = not self._running and time.monotonic() >= self._spare_from
-        if self._keep_spare and idle and self._spare is None:
+        # A worker that warms up beside a search slows it: worth it only if another one waits.
+        useful = bool(self._waiting) or not self._running
+        due = self._keep_spare and time.monotonic() >= self._spare_from
+        if due and useful and self._spare is None:
             self._spare = self._new_worker()
 
     def _take_worker(self) -> Worker:

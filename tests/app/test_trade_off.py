@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.components import problems, sweep
+from planner_core.baselines import run_baseline
+from planner_core.schedule import Plan
+from planner_core.search.process import SolveProcess
+from planner_core.search.progress import Options
+from planner_core.workloads import pipeline
+
+PAGE = str(Path(__file__).parents[2] / "pages" / "trade_off.py")
+
+
+def test_the_page_shows_every_expert_schedule_at_once():
+    app = AppTest.from_file(PAGE, default_timeout=60).run()
+    assert not app.exception
+    assert not app.error
+    assert app.number_input(key="sweep/to/bidirectional_8x20").value == 9
+    points = sweep.baseline_points(problems.sample_problem("bidirectional_8x20"))
+    assert {(p.title, p.makespan) for p in points} >= {
+        ("1F1B", 81.0),
+        ("DualPipe (blocks)", 66.0),
+        ("DualPipe (sequential)", 63.0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "count", "expected"),
+    [
+        (4, 9, 6, [9, 8, 7, 6, 5, 4]),
+        (4, 6, 9, [6, 5, 4]),
+        (9, 4, 2, [9, 4]),
+        (0.5, 1.0, 3, [1.0, 0.75, 0.5]),
+    ],
+)
+def test_limits(low, high, count, expected):
+    assert sweep.limits_between(low, high, count) == expected
+
+
+def finished(problem, plan):
+    job = SolveProcess(problem, Options())
+    job._known.plan = plan
+    job.finished.set()
+    return job
+
+
+def test_points_are_valid_plans_only():
+    problem = pipeline(4, 8, memory=9)
+    good = run_baseline("1f1b", problem).schedule
+    tight = problem.with_memory(1)
+    jobs = [
+        (
+            9.0,
+            finished(
+                problem,
+                Plan(problem=problem, status="feasible", schedule=good, value=good.makespan),
+            ),
+        ),
+        (
+            1.0,
+            finished(
+                tight, Plan(problem=tight, status="feasible", schedule=good, value=good.makespan)
+            ),
+        ),
+        (0.5, finished(tight, Plan(problem=tight, status="infeasible", reason="too little"))),
+    ]
+    found = sweep.Sweep(problem, jobs)
+    assert [point.limit for point in sweep.plan_points(found)] == [9.0]
+    assert found.failures() == [(0.5, "too little")]
+    assert not found.running

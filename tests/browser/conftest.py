@@ -1,0 +1,91 @@
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="session")
+def server(browser):
+    """One server for all tests; asked for after the browser, so that nothing starts in vain."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py"]
+    options = {
+        "server.port": port,
+        "server.address": "127.0.0.1",
+        "server.fileWatcherType": "none",
+        "server.headless": "true",
+    }
+    child = subprocess.Popen(
+        command + [f"--{name}={value}" for name, value in options.items()],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(300):
+        try:
+            urlopen(f"{address}/_stcore/health").close()
+            break
+        except (URLError, ConnectionError):
+            time.sleep(0.1)
+    yield address
+    child.terminate()
+    child.wait(20)
+
+
+@pytest.fixture
+def page(browser, server):
+    """A page that fails the test if anything was asked of another host."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 1000})
+    opened.set_default_timeout(60_000)
+    foreign = []
+    own = re.compile(rf"^({re.escape(server)}|ws://{re.escape(server[7:])}|data:|blob:)")
+    opened.on("request", lambda r: None if own.match(r.url) else foreign.append(r.url))
+    opened.goto(server)
+    opened.locator(".js-plotly-plot .bars").first.wait_for()
+    yield opened
+    opened.close()
+    assert foreign == []
