@@ -59,11 +59,8 @@ def all_baselines(problem: Problem) -> list[BaselineResult]:
     return results
 
 
-def fitting_schedules(problem: Problem) -> Iterator[tuple[str, Schedule]]:
-    """Yield (name, schedule) of everything here that solves the problem, quickest first.
-
-    Expert schedules, then templates, then list schedulers; each validated.
-    """
+def expert_schedules(problem: Problem) -> Iterator[tuple[str, Schedule]]:
+    """Yield (title, schedule) of every expert schedule that solves the problem."""
     for baseline in PIPELINE_BASELINES:
         try:
             if not baseline.applies(problem):
@@ -73,6 +70,14 @@ def fitting_schedules(problem: Problem) -> Iterator[tuple[str, Schedule]]:
             continue
         if result.fits:
             yield result.title, result.schedule
+
+
+def fitting_schedules(problem: Problem) -> Iterator[tuple[str, Schedule]]:
+    """Yield (name, schedule) of everything here that solves the problem, quickest first.
+
+    Expert schedules, then templates, then list schedulers; each validated.
+    """
+    yield from expert_schedules(problem)
     yield from templates(problem)
     from planner_core.baselines.list_scheduling import list_schedules
 
@@ -88,6 +93,7 @@ __all__ = [
     "Registry",
     "all_baselines",
     "available",
+    "expert_schedules",
     "fitting_schedules",
     "run_baseline",
     "templates",

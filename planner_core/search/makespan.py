@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 
+from planner_core.baselines import expert_schedules, templates
 from planner_core.bounds import makespan_bounds
 from planner_core.problem import InputError, Problem
 from planner_core.schedule import Schedule
@@ -14,13 +15,20 @@ from planner_core.search.horizon import HorizonSearch
 from planner_core.search.questions import FreeQuestion, PlacedQuestion
 from planner_core.search.state import SearchState
 
+ASK_ALONE = 30_000
+"""A first MIP up to this many columns is answered before local search would have warmed up."""
+
+
+MIP_OPERATORS = 6000
+"""Graphs above this size are left to heuristics and bounds: the model would not fit."""
+
 
 def search_makespan(state: SearchState) -> None:
     """Improve incumbent and bound of ``state`` until it is content.
 
     The order: bounds (they decide what is worth asking), expert schedules and quick templates
-    (a plan is never worse than the best of them that fits), the MIP at the bound; if that has
-    no quick answer, compiled local search runs beside the MIP on the second core.
+    (a plan is never worse than the best of them that fits), the MIP at the bound, and compiled
+    local search beside the MIP on the second core.
     """
     problem = state.problem
     state.enter("bounds")
@@ -29,20 +37,49 @@ def search_makespan(state: SearchState) -> None:
         if state.stopped():
             return
     state.enter("expert schedules")
-    for name, schedule in starts(problem):
+    for name, schedule in chain(expert_schedules(problem), templates(problem)):
         state.offer(schedule, name)
         if state.stopped():
             return
+    if state.schedule is None or not problem.is_placed:
+        offer_list_schedules(state)
+    if state.stopped():
+        return
+    search = _horizon_search(state)
+    if search is not None and problem.is_placed:
+        low = search.lowest
+        if low <= search.highest and search.question.columns(low) <= ASK_ALONE:
+            search.ask(low)
+    if state.stopped():
+        return
+    with _LocalSearch(state) as local:
+        if search is not None:
+            search.run()
+        while not state.stopped() and local.thread.is_alive():
+            state.cancel.wait(0.05)
+
+
+def _horizon_search(state: SearchState) -> HorizonSearch | None:
+    """Return the MIP's part of the search, or None for a graph too large for it."""
+    problem = state.problem
+    if problem.graph.n_operators > MIP_OPERATORS:
+        return None
     question_type = PlacedQuestion if problem.is_placed else FreeQuestion
     question = question_type.of(problem, min(state.value, max(1.25 * state.bound, 1e-12)))
     search = HorizonSearch(state, question, serial_makespan(problem))
-    if search.lowest <= search.highest and problem.is_placed:
-        search.ask(search.lowest)
-    if state.stopped():
-        return
-    with _LocalSearch(state):
-        search.run()
-        _wait(state)
+    search.round_bound()
+    return search
+
+
+def offer_list_schedules(state: SearchState) -> None:
+    """Offer what the list schedulers make of the problem."""
+    from planner_core.baselines.list_scheduling import list_schedules
+
+    state.enter("list schedules")
+    for name, schedule in list_schedules(state.problem):
+        state.offer(schedule, name)
+        if state.stopped():
+            return
 
 
 def serial_makespan(problem: Problem) -> float:
@@ -57,33 +94,17 @@ def serial_makespan(problem: Problem) -> float:
     return float(slowest + 2 * moves[graph.edge_tensor].sum())
 
 
-def starts(problem: Problem) -> Iterator[tuple[str, Schedule]]:
-    """Yield (name, schedule) of expert schedules, templates and list schedules, quickest first."""
-    from planner_core.baselines import fitting_schedules
-
-    yield from fitting_schedules(problem)
-
-
-def _wait(state: SearchState) -> None:
-    """Leave the remaining time to local search when the MIP has nothing more to ask."""
-    while not state.stopped() and any(
-        thread.name == _LocalSearch.NAME for thread in threading.enumerate()
-    ):
-        state.cancel.wait(0.05)
-
-
 class _LocalSearch:
     """Runs compiled local search in a thread beside the MIP (its code releases the GIL)."""
-
-    NAME = "local search"
 
     def __init__(self, state: SearchState) -> None:
         self.state = state
         self.leave = threading.Event()
-        self.thread = threading.Thread(target=self._run, daemon=True, name=self.NAME)
+        self.thread = threading.Thread(target=self._run, daemon=True, name="local search")
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _LocalSearch:
         self.thread.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.leave.set()
