@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+from streamlit.runtime.pages_manager import PagesManager
 
 from planner_core.charts.theme import THEMES, Theme
 
@@ -13,10 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES: tuple[tuple[str, str, str], ...] = (
     ("pages/plan.py", "Plan", ":material/view_timeline:"),
     ("pages/trade_off.py", "Trade-off", ":material/show_chart:"),
+    ("pages/graph.py", "Graph", ":material/account_tree:"),
 )
 """(file, title, icon) in the order a user meets them."""
 
-_KEPT = ("problem", "objective/", "memory/", "budget/", "time_limit", "sweep/")
+_KEPT = ("problem", "objective/", "memory/", "budget/", "time_limit", "sweep/", "make/")
 """Beginnings of the keys of controls that keep their values when the page changes."""
 
 _STYLES = """
@@ -31,8 +34,22 @@ h3 {font-size: 1.08rem !important;}
 """
 
 
+def navigation() -> StreamlitPage:
+    """Declare the pages; return the one that was asked for."""
+    return st.navigation(
+        [st.Page(ROOT / path, title=title, icon=icon) for path, title, icon in PAGES],
+        position="top",
+    )
+
+
 def setup() -> None:
     """Set title, width and styles of the page."""
+    if PagesManager.uses_pages_directory:
+        # The first visit of a new server, by a link to this page: Streamlit has run the file
+        # without app.py, because a folder called pages means its older navigation until the
+        # newer one is declared.
+        navigation()
+        st.rerun()
     st.set_page_config(
         page_title="Parallelism planner",
         page_icon=str(ROOT / "static" / "icon.svg"),
@@ -44,7 +61,7 @@ def setup() -> None:
         # Streamlit forgets a control that the next page does not draw, unless it was written.
         if str(key).startswith(_KEPT):
             st.session_state[key] = st.session_state[key]
-    st.logo(str(ROOT / "static" / "logo.svg"), icon_image=str(ROOT / "static" / "icon.svg"))
+    st.logo(str(ROOT / "static" / "logo.svg"), size="large")
 
 
 def theme() -> Theme:

@@ -91,9 +91,12 @@ def frontier(
             )
         )
     styled(figure, theme, height=460, left=64)
+    places = [_place(p) for p in points]
+    margin = 0.14 * (max(places) - min(places)) or 0.2 * max(places)
+    figure.update_xaxes(range=[min(places) - margin, max(places) + margin])
     figure.update_xaxes(title_text=f"memory per device ({memory_unit})", title_standoff=8)
     figure.update_yaxes(title_text=f"makespan ({time_unit})", title_standoff=8)
-    figure.update_layout(uirevision="frontier", margin={"t": 44, "r": 90})
+    figure.update_layout(showlegend=True, uirevision="frontier", margin={"t": 44, "r": 30})
     return figure
 
 
