@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from pages.components.setup import ROOT
 from planner_core.formats import UPLOAD_LIMIT, parse_problem_file
-from planner_core.problem import InputError, Objective, Problem, check_problem
+from planner_core.problem import Objective, Problem, check_problem
 from planner_core.schedule import micro_batch_count
 
 SAMPLES = ROOT / "sample_graphs"
@@ -28,14 +29,20 @@ class Source:
 
 @lru_cache(maxsize=1)
 def samples() -> tuple[Source, ...]:
-    """Return the samples, the default first."""
-    index = json.loads((SAMPLES / "index.json").read_text(encoding="utf-8"))
-    found = [
+    """Return the samples in the order of their index."""
+    return tuple(
         Source(row["file"].removesuffix(".json"), row["title"], row["teaches"])
-        for row in index["samples"]
-    ]
-    default = index["default"].removesuffix(".json")
-    return tuple(sorted(found, key=lambda source: source.key != default))
+        for row in _index()["samples"]
+    )
+
+
+def default_key() -> str:
+    """Key of the sample that is open at first."""
+    return _index()["default"].removesuffix(".json")
+
+
+def _index() -> dict[str, Any]:
+    return json.loads((SAMPLES / "index.json").read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=32)
@@ -134,11 +141,11 @@ def facts(problem: Problem) -> str:
 
 
 __all__ = [
-    "InputError",
     "Source",
     "add_problem",
     "base_problem",
     "common_memory",
+    "default_key",
     "facts",
     "own_problems",
     "read_upload",

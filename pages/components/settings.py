@@ -9,6 +9,7 @@ import streamlit as st
 from pages.components.problems import (
     base_problem,
     common_memory,
+    default_key,
     facts,
     read_upload,
     sources,
@@ -42,7 +43,7 @@ def choose_problem() -> str:
     """Draw the choice of a problem, with an upload beside it; return its key."""
     offered = sources()
     if st.session_state.get("problem") not in offered:
-        st.session_state["problem"] = next(iter(offered))
+        st.session_state["problem"] = default_key()
     first, second = st.columns([5, 3], vertical_alignment="bottom")
     key = first.selectbox(
         "Problem",

@@ -12,12 +12,12 @@ from planner_core.charts.theme import THEMES, Theme
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PAGES: tuple[tuple[str, str, str], ...] = (
-    ("pages/plan.py", "Plan", ":material/view_timeline:"),
-    ("pages/trade_off.py", "Trade-off", ":material/show_chart:"),
-    ("pages/graph.py", "Graph", ":material/account_tree:"),
+PAGES: tuple[tuple[str, str], ...] = (
+    ("pages/plan.py", "Plan"),
+    ("pages/trade_off.py", "Trade-off"),
+    ("pages/graph.py", "Graph"),
 )
-"""(file, title, icon) in the order a user meets them."""
+"""(file, title) in the order a user meets them; an icon here would be loaded from another host."""
 
 _KEPT = ("problem", "objective/", "memory/", "budget/", "time_limit", "sweep/", "make/")
 """Beginnings of the keys of controls that keep their values when the page changes."""
@@ -37,7 +37,7 @@ h3 {font-size: 1.08rem !important;}
 def navigation() -> StreamlitPage:
     """Declare the pages; return the one that was asked for."""
     return st.navigation(
-        [st.Page(ROOT / path, title=title, icon=icon) for path, title, icon in PAGES],
+        [st.Page(ROOT / path, title=title) for path, title in PAGES],
         position="top",
     )
 

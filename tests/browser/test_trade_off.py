@@ -1,9 +1,9 @@
 def test_a_sweep_draws_points_and_opens_their_schedules(page, server):
     page.goto(f"{server}/trade_off")
-    page.get_by_label("From (activations)").fill("8")
-    page.get_by_label("From (activations)").press("Enter")
-    page.get_by_label("Limits", exact=True).fill("2")
-    page.get_by_label("Limits", exact=True).press("Enter")
+    page.get_by_role("spinbutton", name="From (activations)").fill("8")
+    page.get_by_role("spinbutton", name="From (activations)").press("Enter")
+    page.get_by_role("spinbutton", name="Limits").fill("2")
+    page.get_by_role("spinbutton", name="Limits").press("Enter")
     page.wait_for_timeout(1000)
     page.get_by_role("button", name="Sweep").click()
     page.get_by_role("button", name="Stop").wait_for()
