@@ -14,6 +14,9 @@ from planner_core.search.process import Snapshot, SolveProcess
 LIVE_BARS = 2000
 """A larger schedule is drawn only once the search is over."""
 
+LIVE_WIDTH = 600
+"""Pixels of the live chart's time axis on a screen of 1280."""
+
 
 @st.fragment(run_every=0.5)
 def live(job: SolveProcess) -> None:
@@ -81,7 +84,7 @@ def _figures(job: SolveProcess, known: Snapshot) -> None:
         )
     if known.schedule is not None and problem.graph.n_operators <= LIVE_BARS:
         right.plotly_chart(
-            gantt(problem, known.schedule, chosen),
+            gantt(problem, known.schedule, chosen, plot_width=LIVE_WIDTH),
             theme=None,
             key="live gantt",
             config={"displayModeBar": False},

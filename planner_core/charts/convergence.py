@@ -44,7 +44,8 @@ def convergence(
         known = [(point[0], value) for point in points if (value := point[column])]
         if not known:
             continue
-        values += [value for _, value in known]
+        # Bounds on their way up would squeeze the part that matters: the gap.
+        values += [value for _, value in known] if column == 1 else [known[-1][1]]
         seconds = [second for second, _ in known] + [end]
         level = [value for _, value in known] + [known[-1][1]]
         figure.add_trace(

@@ -42,6 +42,7 @@ def gantt(
     colour_by: str = "kind",
     highlight: Collection[int] = (),
     micro_batch: int | None = None,
+    plot_width: float = PLOT_WIDTH,
 ) -> go.Figure:
     """Return the Gantt chart of a schedule.
 
@@ -55,6 +56,8 @@ def gantt(
         Operators to outline, such as a critical path; the others fade.
     micro_batch : int, optional
         Fade all operators but this micro-batch's.
+    plot_width : float
+        Pixels of the time axis that the numbers must fit.
 
     Returns
     -------
@@ -71,6 +74,7 @@ def gantt(
         colour_by=colour_by,
         highlight=highlight,
         micro_batch=micro_batch,
+        plot_width=plot_width,
     )
     styled(figure, theme, height=72 + ROW_HEIGHT * len(names))
     figure.update_xaxes(
@@ -101,6 +105,7 @@ def add_gantt(
     key: str = "plan",
     legend: Collection[str] = (),
     axis_end: float | None = None,
+    plot_width: float = PLOT_WIDTH,
 ) -> list[str]:
     """Add a Gantt chart to a figure (at a row of its subplots) and return the names of its rows.
 
@@ -127,7 +132,7 @@ def add_gantt(
         add_overview(figure, problem, schedule, row_of, len(names), theme, place)
     else:
         faded = _faded(problem, highlight, micro_batch)
-        size = label_size(problem, schedule, axis_end or schedule.makespan)
+        size = label_size(problem, schedule, axis_end or schedule.makespan, plot_width)
         for name, colour, members in _groups(problem, schedule, colour_by, theme):
             figure.add_trace(
                 _cells(problem, schedule, members, row_of, colour, faded, key),
@@ -238,7 +243,9 @@ def _cells(
     )
 
 
-def label_size(problem: Problem, schedule: Schedule, axis_end: float) -> float | None:
+def label_size(
+    problem: Problem, schedule: Schedule, axis_end: float, plot_width: float = PLOT_WIDTH
+) -> float | None:
     """Font size at which every number fits its cell; None if that would be too small.
 
     Numbers of one size are then drawn over the cells; otherwise the cells draw their own, which
@@ -249,7 +256,7 @@ def label_size(problem: Problem, schedule: Schedule, axis_end: float) -> float |
     written = (digits > 0) & (taken > 0)
     if not written.any() or axis_end <= 0:
         return None
-    pixels = taken[written] / axis_end * PLOT_WIDTH
+    pixels = taken[written] / axis_end * plot_width
     size = float((0.96 * pixels / (DIGIT_WIDTH * digits[written])).min())
     return None if size < SMALLEST_LABEL else min(size, LARGEST_LABEL)
 

@@ -85,8 +85,10 @@ def upload_large(page, data):
         page.get_by_test_id("stAlert").first.wait_for()
 
 
-def test_a_long_search_is_watched_and_stopped(page, server):
-    page.get_by_role("combobox").first.click()
+def test_a_long_search_is_watched_and_stopped(page):
+    choice = page.get_by_role("combobox").first
+    choice.click()
+    choice.fill("5, 7, 3")  # the list draws only the options in view
     page.get_by_role("option", name="The same with F, I, W = 5, 7, 3").click()
     page.get_by_text("Transfers cost DualPipe").first.wait_for()
     solve(page)
