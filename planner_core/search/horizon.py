@@ -19,6 +19,9 @@ from planner_core.search.progress import ModelSize
 from planner_core.search.questions import MAX_COLUMNS, Built, Question
 from planner_core.search.state import SearchState
 
+SEEDS = 3
+"""Seeds tried on a horizon before another horizon is asked."""
+
 PROOF_COLUMNS = 12_000
 """Models up to this size are small enough for branch and bound to prove "no"."""
 
@@ -67,7 +70,7 @@ class HorizonSearch:
             horizon = min(low + distance, self.highest)
             if self.question.columns(horizon) > 3 * MAX_COLUMNS:
                 return
-            result = self.ask(horizon, seed=round_number, patience=1.0 + round_number)
+            result = self.ask_repeatedly(horizon, round_number)
             if result is None or result.status == "infeasible":
                 if not self.question.exact:
                     unanswered, distance = horizon, max(1, 2 * distance)
@@ -82,6 +85,20 @@ class HorizonSearch:
                 distance = -1
             if low + distance <= unanswered or distance < 0:
                 round_number, distance, unanswered = round_number + 1, 0, -1
+
+    def ask_repeatedly(self, horizon: int, round_number: int = 0) -> MipResult | None:
+        """Ask one horizon with several seeds.
+
+        On large models the answer comes from HiGHS's feasibility jump at the root or not at
+        all, and the jump's luck is in its seed.
+        """
+        result: MipResult | None = None
+        for attempt in range(SEEDS):
+            seed = round_number * SEEDS + attempt
+            result = self.ask(horizon, seed=seed, patience=1.0 + round_number)
+            if result is None or result.status != "stopped" or self._outdated(horizon):
+                break
+        return result
 
     def round_bound(self) -> None:
         """Raise the bound to the exact grid: some best schedule has all its times on it."""
@@ -105,7 +122,7 @@ class HorizonSearch:
         state.enter(phase, ModelSize(model.columns, model.rows, model.nonzeros))
         small = model.columns <= PROOF_COLUMNS
         # Building and solving slow down alike on a busy machine, so one measures the other.
-        seconds = (20.0 if small else 2.0 + 1.5 * self.build_seconds) * patience
+        seconds = (20.0 if small else 2.0 + 1.2 * self.build_seconds) * patience
         result = solve(
             model,
             deadline=min(state.clock.deadline, time.monotonic() + seconds),

@@ -49,7 +49,7 @@ def search_makespan(state: SearchState) -> None:
     if search is not None and problem.is_placed:
         low = search.lowest
         if low <= search.highest and search.question.columns(low) <= ASK_ALONE:
-            search.ask(low)
+            search.ask_repeatedly(low)
     if state.stopped():
         return
     with _LocalSearch(state) as local:
