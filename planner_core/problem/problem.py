@@ -105,6 +105,18 @@ class Problem:
         # 0 / inf and size / inf are both 0: an infinite bandwidth costs latency only.
         return float(cluster.latency[source, target] + size / cluster.bandwidth[source, target])
 
+    def transfer_times(
+        self, tensor: np.ndarray, source: np.ndarray, target: np.ndarray
+    ) -> FloatArray:
+        """Return :meth:`transfer_time` of many transfers at once; int arrays of one shape (x,)."""
+        cluster = self.cluster
+        fixed = self.graph.transfer[tensor]
+        own = cluster.latency[source, target]
+        own = own + self.graph.size[tensor] / cluster.bandwidth[source, target]
+        times = np.where(np.isnan(fixed), own, fixed)
+        times = np.where(cluster.has_link[source, target], times, np.inf)
+        return np.where(np.asarray(source) == target, 0.0, times)
+
     def with_placement(self, device: np.ndarray) -> Problem:
         """Return the same problem with every operator allowed on one device only.
 

@@ -8,7 +8,7 @@ from planner_core.schedule.measures import (
     stream_loads,
     transfer_volume,
 )
-from planner_core.schedule.memory import Hold, MemoryProfile, holds, memory_profiles
+from planner_core.schedule.memory import Holds, MemoryProfile, holds, memory_profiles
 from planner_core.schedule.plan import (
     STATUSES,
     DeviceUse,
@@ -35,7 +35,7 @@ __all__ = [
     "BlockTime",
     "DeadlockError",
     "DeviceUse",
-    "Hold",
+    "Holds",
     "MemoryProfile",
     "Plan",
     "Schedule",

@@ -16,17 +16,17 @@ def stream_loads(problem: Problem, schedule: Schedule) -> FloatArray:
     load = np.zeros((problem.n_devices, len(graph.stream_names)))
     own = problem.durations[np.arange(graph.n_operators), schedule.device]
     np.add.at(load, (schedule.device, graph.stream), own)
-    if cluster.staged:
+    if cluster.staged and len(schedule.transfers):
         rows = schedule.transfers
-        sent: dict[int, tuple[int, float]] = {}
-        for t, a, b in zip(rows.tensor.tolist(), rows.source, rows.target, strict=True):
-            time = problem.transfer_time(t, int(a), int(b))
-            if not cluster.host[b]:
-                load[b, 0] += time
-            if not cluster.host[a]:
-                sent[t] = (int(a), max(time, sent.get(t, (0, 0.0))[1]))
-        for a, time in sent.values():
-            load[a, 0] += time
+        time = problem.transfer_times(rows.tensor, rows.source, rows.target)
+        into = ~cluster.host[rows.target]
+        np.add.at(load[:, 0], rows.target[into], time[into])
+        # The copy out happens once per tensor and takes as long as its slowest receiver's.
+        out = ~cluster.host[rows.source]
+        slowest = np.zeros(graph.n_tensors)
+        np.maximum.at(slowest, rows.tensor[out], time[out])
+        sent, row = np.unique(rows.tensor[out], return_index=True)
+        np.add.at(load[:, 0], rows.source[out][row], slowest[sent])
     return load
 
 

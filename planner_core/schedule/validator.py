@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -71,6 +73,21 @@ def validate(
     ]
 
 
+class _Moves(NamedTuple):
+    """What crosses devices; a pair is tensor · K + receiving device."""
+
+    needed: np.ndarray
+    """Pairs that must cross, ascending."""
+    pair: np.ndarray
+    """Pair of every listed transfer."""
+    first: np.ndarray
+    """Whether a listed transfer is the first of its pair."""
+    time: np.ndarray
+    """Transfer time of every listed transfer."""
+    send_time: np.ndarray
+    """Time of every tensor's staged copy out; shape (m,)."""
+
+
 class _Check:
     def __init__(self, problem: Problem, schedule: Schedule, allow_overlapped: bool) -> None:
         self.problem, self.schedule = problem, schedule
@@ -132,16 +149,17 @@ class _Check:
         allowed = np.isfinite(self.problem.durations[inside, device[inside]])
         for o in inside[~allowed]:
             yield Violation("assignment", f"{self.name(o)} may not run on {self.device(device[o])}")
-        first: dict[int, int] = {}
-        for o in np.flatnonzero(graph.colocation >= 0):
-            group = int(graph.colocation[o])
-            other = first.setdefault(group, int(o))
-            if device[o] != device[other]:
-                yield Violation(
-                    "assignment",
-                    f"{self.name(o)} and {self.name(other)} of colocation group "
-                    f"'{graph.colocation_names[group]}' run on different devices",
-                )
+        members = np.flatnonzero(graph.colocation >= 0)
+        group = graph.colocation[members]
+        first = np.zeros(len(graph.colocation_names), dtype=np.int64)
+        first[group[::-1]] = members[::-1]  # the first member is written last
+        other = first[group]
+        for i in np.flatnonzero(device[members] != device[other]):
+            yield Violation(
+                "assignment",
+                f"{self.name(members[i])} and {self.name(other[i])} of colocation group "
+                f"'{graph.colocation_names[group[i]]}' run on different devices",
+            )
 
     def durations(self) -> Iterator[Violation]:
         schedule = self.schedule
@@ -157,180 +175,237 @@ class _Check:
                 )
 
     def transfers(self) -> Iterator[Violation]:
+        """Find the rows that break a rule with columns, then look at these one by one."""
         graph, schedule, cluster = self.graph, self.schedule, self.cluster
-        rows = schedule.transfers
-        seen: set[tuple[int, int]] = set()
-        needed = self.needed_transfers()
-        send_start: dict[int, float] = {}
-        for t, a, b, start, finish in zip(
-            rows.tensor.tolist(), rows.source, rows.target, rows.start, rows.finish, strict=True
-        ):
-            a, b = int(a), int(b)
-            what = f"the transfer of '{graph.tensor_ids[t]}' to {self.device(b)}"
-            producer = int(graph.producer[t])
-            if (t, b) in seen:
+        rows, moves = schedule.transfers, self.moves
+        producer = graph.producer[rows.tensor]
+        made = schedule.finish[producer]
+        linked = cluster.has_link[rows.source, rows.target]
+        serves = (rows.source == schedule.device[producer]) & np.isin(moves.pair, moves.needed)
+        checked = moves.first & serves & linked  # no link: reported under precedence
+        finite = np.isfinite(rows.start) & np.isfinite(rows.finish)
+        with np.errstate(invalid="ignore"):
+            took = rows.finish - rows.start
+            wrong = rows.start < made - self.tolerance
+            late = rows.start > made + self.tolerance
+            off = ~(np.abs(took - moves.time) <= self.tolerance)
+        if cluster.staged:
+            leaves = self.leaving(checked & finite)
+            out = np.where(cluster.host[rows.source], 0.0, moves.send_time[rows.tensor])
+            into = np.where(cluster.host[rows.target], 0.0, moves.time)
+            with np.errstate(invalid="ignore"):
+                short = took < out + into - self.tolerance
+                twice = (out > 0) & (np.abs(leaves - rows.start) > self.tolerance)
+            wrong |= short | twice
+        else:
+            wrong |= off | (late & ~cluster.exclusive[rows.source, rows.target])
+        for x in np.flatnonzero(~moves.first | ~serves | (checked & (~finite | wrong))).tolist():
+            what = (
+                f"the transfer of '{graph.tensor_ids[rows.tensor[x]]}' to "
+                f"{self.device(rows.target[x])}"
+            )
+            if not moves.first[x]:
                 yield Violation("transfer", f"{what} is listed twice")
-                continue
-            seen.add((t, b))
-            if a != schedule.device[producer] or (t, b) not in needed:
-                yield Violation("transfer", f"{what} from {self.device(a)} serves no consumer")
-                continue
-            if not cluster.has_link[a, b]:
-                continue  # reported once per consumer under precedence
-            made = float(schedule.finish[producer])
-            if not (np.isfinite(start) and np.isfinite(finish)):
+            elif not serves[x]:
+                source = self.device(rows.source[x])
+                yield Violation("transfer", f"{what} from {source} serves no consumer")
+            elif not finite[x]:
                 yield Violation("transfer", f"{what} has a time that is not a finite number")
-                continue
-            if start < made - self.tolerance:
-                yield Violation(
-                    "transfer", f"{what} starts at {start:g}, before its producer ends at {made:g}"
-                )
-            time = self.problem.transfer_time(t, a, b)
-            if cluster.staged:
-                yield from self.staged_transfer(what, t, a, b, start, finish, send_start)
-            elif abs(finish - start - time) > self.tolerance:
-                yield Violation(
-                    "transfer", f"{what} takes {finish - start:g}; it must take {time:g}"
-                )
-            if not cluster.staged and not cluster.exclusive[a, b] and start > made + self.tolerance:
-                yield Violation(
-                    "transfer",
-                    f"{what} starts at {start:g}; on a link that is not exclusive it starts when "
-                    f"its producer ends, at {made:g}",
-                )
-        for t, b in sorted(needed - seen):
-            a = int(schedule.device[graph.producer[t]])
-            if cluster.has_link[a, b] and (cluster.staged or cluster.exclusive[a, b]):
-                yield Violation(
-                    "transfer",
-                    f"the transfer of '{graph.tensor_ids[t]}' to {self.device(b)} is not listed",
-                )
+            else:
+                if rows.start[x] < made[x] - self.tolerance:
+                    yield Violation(
+                        "transfer",
+                        f"{what} starts at {rows.start[x]:g}, before its producer ends at "
+                        f"{made[x]:g}",
+                    )
+                if cluster.staged:
+                    yield from self.staged_transfer(
+                        what, x, float(leaves[x]), float(out[x]), float(into[x])
+                    )
+                else:
+                    yield from self.plain_transfer(what, x, float(made[x]))
+        yield from self.unlisted_transfers()
 
-    def staged_transfer(
-        self,
-        what: str,
-        t: int,
-        a: int,
-        b: int,
-        start: float,
-        finish: float,
-        send_start: dict[int, float],
-    ) -> Iterator[Violation]:
-        time = self.problem.transfer_time(t, a, b)
-        out = 0.0 if self.cluster.host[a] else self.send_time(t)
-        into = 0.0 if self.cluster.host[b] else time
-        if finish - start < out + into - self.tolerance:
+    def leaving(self, rows: np.ndarray) -> np.ndarray:
+        """Start of the first of the given transfers of each row's tensor."""
+        transfers = self.schedule.transfers
+        chosen = np.flatnonzero(rows)[::-1]  # the first row is written last
+        start = np.full(self.graph.n_tensors, np.nan)
+        start[transfers.tensor[chosen]] = transfers.start[chosen]
+        return start[transfers.tensor]
+
+    def unlisted_transfers(self) -> Iterator[Violation]:
+        graph, cluster = self.graph, self.cluster
+        if not (cluster.staged or cluster.exclusive.any()):
+            return
+        missing = np.setdiff1d(self.moves.needed, self.moves.pair)
+        tensor, b = np.divmod(missing, self.problem.n_devices)
+        a = self.schedule.device[graph.producer[tensor]]
+        must = cluster.has_link[a, b] & (cluster.staged | cluster.exclusive[a, b])
+        for x in np.flatnonzero(must):
             yield Violation(
                 "transfer",
-                f"{what} takes {finish - start:g}; copying out and in takes {out + into:g}",
+                f"the transfer of '{graph.tensor_ids[tensor[x]]}' to {self.device(b[x])} "
+                "is not listed",
             )
-        first = send_start.setdefault(t, start)
+
+    def plain_transfer(self, what: str, x: int, made: float) -> Iterator[Violation]:
+        rows = self.schedule.transfers
+        start, took, time = rows.start[x], rows.finish[x] - rows.start[x], self.moves.time[x]
+        if abs(took - time) > self.tolerance:
+            yield Violation("transfer", f"{what} takes {took:g}; it must take {time:g}")
+        exclusive = self.cluster.exclusive[rows.source[x], rows.target[x]]
+        if not exclusive and start > made + self.tolerance:
+            yield Violation(
+                "transfer",
+                f"{what} starts at {start:g}; on a link that is not exclusive it starts when "
+                f"its producer ends, at {made:g}",
+            )
+
+    def staged_transfer(
+        self, what: str, x: int, first: float, out: float, into: float
+    ) -> Iterator[Violation]:
+        rows = self.schedule.transfers
+        start, took = rows.start[x], rows.finish[x] - rows.start[x]
+        if took < out + into - self.tolerance:
+            yield Violation(
+                "transfer", f"{what} takes {took:g}; copying out and in takes {out + into:g}"
+            )
         if out > 0 and abs(first - start) > self.tolerance:
             yield Violation(
                 "transfer", f"{what} starts at {start:g}, but the tensor leaves once, at {first:g}"
             )
 
-    def send_time(self, t: int) -> float:
-        """Time a staged tensor's copy out takes: that of its slowest receiver."""
-        a = int(self.schedule.device[self.graph.producer[t]])
-        rows = self.schedule.transfers
-        return max(
-            (self.problem.transfer_time(t, a, int(b)) for b in rows.target[rows.tensor == t]),
-            default=0.0,
-        )
-
-    def needed_transfers(self) -> set[tuple[int, int]]:
-        graph, device = self.graph, self.schedule.device
+    @cached_property
+    def moves(self) -> _Moves:
+        graph, schedule, k = self.graph, self.schedule, self.problem.n_devices
+        rows, device = schedule.transfers, schedule.device
         crossing = device[graph.edge_source] != device[graph.edge_target]
-        return {
-            (int(t), int(k))
-            for t, k in zip(
-                graph.edge_tensor[crossing], device[graph.edge_target[crossing]], strict=True
-            )
-        }
+        tensor = graph.edge_tensor[crossing].astype(np.int64)
+        needed = np.unique(tensor * k + device[graph.edge_target[crossing]])
+        pair = rows.tensor.astype(np.int64) * k + rows.target
+        first = np.zeros(len(rows), dtype=bool)
+        first[np.unique(pair, return_index=True)[1]] = True
+        # A staged tensor's copy out takes as long as its slowest receiver's.
+        send_time = np.zeros(graph.n_tensors)
+        home = device[graph.producer[rows.tensor]]
+        np.maximum.at(
+            send_time, rows.tensor, self.problem.transfer_times(rows.tensor, home, rows.target)
+        )
+        time = self.problem.transfer_times(rows.tensor, rows.source, rows.target)
+        return _Moves(needed, pair, first, time, send_time)
 
     def streams(self) -> Iterator[Violation]:
         """Operators on streams, staged copies on compute streams, transfers on exclusive links."""
         graph, schedule, cluster = self.graph, self.schedule, self.cluster
-        busy: dict[str, list[tuple[float, float, str, int]]] = {}
-        for o in range(graph.n_operators):
-            stream = graph.stream_names[graph.stream[o]]
-            key = f"the {stream} stream of {self.device(schedule.device[o])}"
-            row = (float(schedule.start[o]), float(schedule.finish[o]), self.name(o), o)
-            busy.setdefault(key, []).append(row)
+        n_streams, k = len(graph.stream_names), self.problem.n_devices
         rows = schedule.transfers
-        sent: set[int] = set()
-        for t, a, b, start, finish in zip(
-            rows.tensor.tolist(), rows.source, rows.target, rows.start, rows.finish, strict=True
-        ):
-            label = f"the transfer of '{graph.tensor_ids[t]}'"
-            if cluster.staged:
-                time = self.problem.transfer_time(t, int(a), int(b))
-                if not cluster.host[a] and t not in sent:
-                    sent.add(t)
-                    key = f"the compute stream of {self.device(a)}"
-                    row = (float(start), float(start) + self.send_time(t), label, -1)
-                    busy.setdefault(key, []).append(row)
-                if not cluster.host[b]:
-                    key = f"the compute stream of {self.device(b)}"
-                    row = (float(finish) - time, float(finish), label, -1)
-                    busy.setdefault(key, []).append(row)
-            elif cluster.exclusive[a, b]:
-                key = f"the link from {self.device(a)} to {self.device(b)}"
-                busy.setdefault(key, []).append((float(start), float(finish), label, -1))
-        for key, intervals in busy.items():
-            yield from self.overlaps(key, intervals)
+        n, links = graph.n_operators, k * n_streams
+        where = [schedule.device.astype(np.int64) * n_streams + graph.stream]
+        start, finish, who = [schedule.start], [schedule.finish], [np.arange(n)]
+
+        def add(chosen: np.ndarray, resource: np.ndarray, begin: object, end: object) -> None:
+            where.append(resource[chosen])
+            start.append(np.asarray(begin)[chosen])
+            finish.append(np.asarray(end)[chosen])
+            who.append(-1 - np.flatnonzero(chosen))
+
+        source, target = rows.source.astype(np.int64), rows.target.astype(np.int64)
+        if cluster.staged:
+            leaves = np.zeros(len(rows), dtype=bool)
+            away = np.flatnonzero(~cluster.host[source])
+            leaves[away[np.unique(rows.tensor[away], return_index=True)[1]]] = True
+            ends = rows.start + self.moves.send_time[rows.tensor]
+            add(leaves, source * n_streams, rows.start, ends)
+            enters = ~cluster.host[target]
+            add(enters, target * n_streams, rows.finish - self.moves.time, rows.finish)
+        else:
+            exclusive = cluster.exclusive[source, target]
+            add(exclusive, links + source * k + target, rows.start, rows.finish)
+        columns = [np.concatenate(part) for part in (where, start, finish, who)]
+        order = np.lexsort((columns[2], columns[1], columns[0]))
+        resource, begin, end, occupant = (column[order] for column in columns)
+        cuts = np.flatnonzero(np.diff(resource)) + 1
+        for a, b in zip([0, *cuts.tolist()], [*cuts.tolist(), len(order)], strict=True):
+            before = np.maximum.accumulate(end[a:b])[:-1]
+            with np.errstate(invalid="ignore"):
+                clash = np.minimum(end[a + 1 : b], before) - begin[a + 1 : b] > self.tolerance
+            if clash.any():
+                name = self.resource_name(int(resource[a]))
+                yield from self.overlaps(name, begin[a:b], end[a:b], occupant[a:b])
+
+    def resource_name(self, resource: int) -> str:
+        n_streams, k = len(self.graph.stream_names), self.problem.n_devices
+        if resource < k * n_streams:
+            stream = self.graph.stream_names[resource % n_streams]
+            return f"the {stream} stream of {self.device(resource // n_streams)}"
+        source, target = divmod(resource - k * n_streams, k)
+        return f"the link from {self.device(source)} to {self.device(target)}"
+
+    def occupant_name(self, occupant: int) -> str:
+        if occupant >= 0:
+            return self.name(occupant)
+        tensor = self.schedule.transfers.tensor[-1 - occupant]
+        return f"the transfer of '{self.graph.tensor_ids[tensor]}'"
 
     def overlaps(
-        self, where: str, intervals: list[tuple[float, float, str, int]]
+        self, where: str, start: np.ndarray, finish: np.ndarray, occupant: np.ndarray
     ) -> Iterator[Violation]:
-        intervals.sort()
-        longest: tuple[float, float, str, int] | None = None
-        for row in intervals:
-            start, finish, label, o = row
+        """List the overlaps on one resource; rows by start."""
+        longest: tuple[float, int] | None = None
+        for begin, end, o in zip(start.tolist(), finish.tolist(), occupant.tolist(), strict=True):
             if longest is not None:
-                other_finish, other_label, other = longest[1:]
+                other_end, other = longest
                 # An operator of no duration takes no time on its stream, wherever it stands.
-                overlap = min(finish, other_finish) - start
-                pair = frozenset((o, other))
-                if overlap > self.tolerance and pair not in self.pairs:
+                overlap = min(end, other_end) - begin
+                if overlap > self.tolerance and frozenset((o, other)) not in self.pairs:
                     yield Violation(
                         "stream",
-                        f"{label} (from {start:g}) and {other_label} (until {other_finish:g}) "
-                        f"overlap on {where}",
+                        f"{self.occupant_name(o)} (from {begin:g}) and "
+                        f"{self.occupant_name(other)} (until {other_end:g}) overlap on {where}",
                     )
-            if longest is None or finish > longest[1]:
-                longest = row
+            if longest is None or end > longest[0]:
+                longest = (end, o)
 
     def precedence(self) -> Iterator[Violation]:
         graph, schedule, cluster = self.graph, self.schedule, self.cluster
-        rows = schedule.transfers
-        arrival = {
-            (int(t), int(k)): float(f)
-            for t, k, f in zip(rows.tensor, rows.target, rows.finish, strict=True)
-        }
-        edges = zip(graph.edge_tensor, graph.edge_source, graph.edge_target, strict=True)
-        for t, producer, consumer in edges:
-            a, b = int(schedule.device[producer]), int(schedule.device[consumer])
-            tensor = f"'{graph.tensor_ids[t]}'"
-            if a != b and not cluster.has_link[a, b]:
+        tensor, producer, consumer = graph.edge_tensor, graph.edge_source, graph.edge_target
+        a, b = schedule.device[producer], schedule.device[consumer]
+        there = schedule.finish[producer]
+        crossing = np.flatnonzero(a != b)
+        linked = np.ones(len(tensor), dtype=bool)
+        linked[crossing] = cluster.has_link[a[crossing], b[crossing]]
+        if not cluster.staged:  # the copies of a staged transfer are checked there
+            there[crossing] += self.problem.transfer_times(
+                tensor[crossing], a[crossing], b[crossing]
+            )
+        pair = tensor[crossing].astype(np.int64) * self.problem.n_devices + b[crossing]
+        there[crossing] = np.maximum(there[crossing], self.arrival(pair))
+        with np.errstate(invalid="ignore"):
+            early = schedule.start[consumer] < there - self.tolerance
+        for e in np.flatnonzero(early | ~linked):
+            name = f"'{graph.tensor_ids[tensor[e]]}'"
+            if not linked[e]:
                 yield Violation(
                     "precedence",
-                    f"tensor {tensor} must go from {self.device(a)} to {self.device(b)}, "
+                    f"tensor {name} must go from {self.device(a[e])} to {self.device(b[e])}, "
                     "but no link joins them",
                 )
                 continue
-            there = float(schedule.finish[producer])
-            if a != b:
-                if not cluster.staged:  # the copies of a staged transfer are checked there
-                    there += self.problem.transfer_time(int(t), a, b)
-                there = max(arrival.get((int(t), b), 0.0), there)
-            if schedule.start[consumer] < there - self.tolerance:
-                yield Violation(
-                    "precedence",
-                    f"{self.name(consumer)} starts at {schedule.start[consumer]:g}, before tensor "
-                    f"{tensor} of {self.name(producer)} is there at {there:g}",
-                )
+            yield Violation(
+                "precedence",
+                f"{self.name(consumer[e])} starts at {schedule.start[consumer[e]]:g}, before "
+                f"tensor {name} of {self.name(producer[e])} is there at {there[e]:g}",
+            )
+
+    def arrival(self, pair: np.ndarray) -> np.ndarray:
+        """Listed arrival of every (tensor, device) pair; 0 where none is listed."""
+        listed, finish = self.moves.pair, self.schedule.transfers.finish
+        if not len(listed):
+            return np.zeros(len(pair))
+        order = np.argsort(listed, kind="stable")
+        at = np.maximum(np.searchsorted(listed[order], pair, side="right") - 1, 0)
+        return np.where(listed[order][at] == pair, finish[order][at], 0.0)
 
     def memory(self) -> Iterator[Violation]:
         limits = self.cluster.memory
