@@ -8,8 +8,7 @@ from pages.components.problems import add_problem, base_problem, facts, sources
 from pages.components.settings import choose_problem
 from pages.components.setup import setup
 from planner_core.problem import PlannerError, Problem
-from planner_core.workloads import pipeline
-from planner_core.workloads.pipeline import PLACEMENTS
+from planner_core.workloads import PLACEMENTS, pipeline
 
 MOST_ROWS = 2000
 """Rows of the tables below; a larger graph is shown by its beginning."""
@@ -64,10 +63,11 @@ def generate() -> None:
             index=PLACEMENTS.index("bidirectional"),
             key="make/placement",
             help="linear: stage s on device s. interleaved: several rounds over the devices. "
-            "v: down the devices and back. bidirectional: a second copy runs the other way.",
+            "v: down the devices and back. bidirectional: a second copy runs the other way. "
+            "wave: down and up, chunk by chunk.",
         )
         chunks = first[3].number_input(
-            "Chunks", 1, 8, 2, key="make/chunks", help="Stages per device, if interleaved."
+            "Chunks", 1, 8, 2, key="make/chunks", help="Stages per device, if interleaved or wave."
         )
         second = st.columns(6)
         for column, (key, label, value, text) in zip(

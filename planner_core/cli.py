@@ -178,10 +178,10 @@ def _add_pipeline(group: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--placement",
         default="linear",
         metavar="NAME",
-        help="linear (default), interleaved, v or bidirectional",
+        help="linear (default), interleaved, v, bidirectional or wave",
     )
     parser.add_argument(
-        "--chunks", type=int, default=2, metavar="V", help="stages per device, interleaved"
+        "--chunks", type=int, default=2, metavar="V", help="stages per device, interleaved or wave"
     )
     for name, default, text in (
         ("forward", 1.0, "duration of F"),

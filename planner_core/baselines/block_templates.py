@@ -13,9 +13,10 @@ from planner_core.baselines.building_blocks import (
     rows_from_block,
     shortest_block,
 )
-from planner_core.baselines.layout import Layout, Rows, lay_out, pipeline_devices
+from planner_core.baselines.layout import Layout, Rows, lay_out
 from planner_core.problem import NotApplicable, Problem
 from planner_core.problem.pipeline import PipelineView
+from planner_core.problem.placements import pipeline_devices
 from planner_core.schedule import DeadlockError, Schedule, resident_memory, simulate
 
 ADVANCES: tuple[tuple[int, int], ...] = ((4, 2), (2, 2), (3, 1), (2, 1), (1, 2), (1, 1))

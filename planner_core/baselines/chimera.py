@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from planner_core.baselines.layout import Action, Layout, Rows, lay_out, pipeline_devices, view_of
+from planner_core.baselines.layout import Action, Layout, Rows, lay_out, view_of
 from planner_core.baselines.slots import run_in_slots
 from planner_core.problem import NotApplicable, Problem
+from planner_core.problem.placements import pipeline_devices
 
 
 def chimera_layout(problem: Problem) -> Layout:

@@ -12,10 +12,10 @@ from planner_core.baselines.layout import (
     Rows,
     actions_of,
     lay_out,
-    pipeline_devices,
     view_of,
 )
 from planner_core.problem import NotApplicable, Problem
+from planner_core.problem.placements import pipeline_devices
 
 
 def bidirectional(problem: Problem) -> Layout:

@@ -11,6 +11,7 @@ import numpy as np
 from planner_core.problem import NotApplicable, Problem
 from planner_core.problem.graph import FloatArray, IntArray
 from planner_core.problem.pipeline import Cell, PipelineView
+from planner_core.problem.placements import pipeline_devices
 from planner_core.schedule import Block
 
 Action = tuple[str, int, int]
@@ -277,13 +278,6 @@ def lay_out(problem: Problem, view: PipelineView, routes: Sequence[Sequence[int]
         direction=direction,
         device=device,
     )
-
-
-def pipeline_devices(problem: Problem) -> list[int]:
-    """Devices a pipeline can use: those the operators may run on, hosts only if all are hosts."""
-    usable = np.isfinite(problem.durations).any(axis=0)
-    workers = usable & ~problem.cluster.host
-    return np.flatnonzero(workers if workers.any() else usable).tolist()
 
 
 def _ranks(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from planner_core.baselines.layout import Entry, Layout, Rows, lay_out, pipeline_devices, view_of
+from planner_core.baselines.layout import Entry, Layout, Rows, lay_out, view_of
 from planner_core.problem import InputError, NotApplicable, Problem
+from planner_core.problem.placements import pipeline_devices
 
 
 def linear(problem: Problem) -> Layout:

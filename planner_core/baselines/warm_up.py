@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner_core.baselines.gap_filling import Sequences, best_filling
-from planner_core.baselines.layout import Layout, lay_out, pipeline_devices
+from planner_core.baselines.layout import Layout, lay_out
 from planner_core.problem import NotApplicable, Problem
 from planner_core.problem.pipeline import PipelineView
+from planner_core.problem.placements import pipeline_devices
 from planner_core.schedule import DeadlockError, Schedule, resident_memory, simulate
 
 

@@ -14,38 +14,9 @@ from planner_core.problem import (
     check_problem,
 )
 from planner_core.problem.limits import check_counts
-
-PLACEMENTS: tuple[str, ...] = ("linear", "interleaved", "v", "bidirectional")
-"""Ways of laying stages on devices."""
+from planner_core.problem.placements import stage_devices
 
 Values = float | Sequence[float]
-
-
-def stage_devices(placement: str, devices: int, chunks: int = 2) -> list[list[int]]:
-    """Device of every stage, one list per direction.
-
-    ``linear``: stage s on device s. ``interleaved`` (Narayanan et al. 2021): ``chunks`` rounds
-    over the devices. ``v`` (Qi et al. 2024, "Pipeline Parallelism with Controllable Memory"):
-    down the devices and back up. ``bidirectional`` (Chimera, Li and Hoefler 2021; DualPipe,
-    DeepSeek-AI 2024): a second copy of the stages runs the other way.
-
-    Raises
-    ------
-    InputError
-        If the placement is unknown or ``chunks`` is below 1.
-    """
-    down = list(range(devices))
-    if placement == "linear":
-        return [down]
-    if placement == "interleaved":
-        if chunks < 1:
-            raise InputError(f"chunks is {chunks}; it must be 1 or more")
-        return [down * chunks]
-    if placement == "v":
-        return [down + down[::-1]]
-    if placement == "bidirectional":
-        return [down, down[::-1]]
-    raise InputError(f"placement is '{placement}'; it must be one of {', '.join(PLACEMENTS)}")
 
 
 def pipeline(
@@ -74,9 +45,9 @@ def pipeline(
     devices, micro_batches : int
         Of a bidirectional pipeline the first half of the micro-batches runs down the devices,
         the second half runs up.
-    placement : {"linear", "interleaved", "v", "bidirectional"}
+    placement : {"linear", "interleaved", "v", "bidirectional", "wave"}
     chunks : int
-        Stages per device of the interleaved placement.
+        Stages per device of the interleaved and wave placements.
     forward, backward_input, backward_weight : float or one per stage
         Durations of F, I and W.
     backward : float or one per stage, optional
