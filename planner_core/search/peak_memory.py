@@ -30,12 +30,14 @@ def search_peak_memory(state: SearchState) -> None:
     budget = float(problem.objective.subject_to.get("makespan", np.inf))
     state.enter("bounds")
     bound = peak_memory_bound(problem)
-    state.raise_bound(bound.value, bound.name)
+    if np.isfinite(bound.value):
+        state.raise_bound(bound.value, bound.name)
     step = memory_step(problem)
     # First without a limit of its own: any schedule within the budget is an incumbent.
-    proved = _ask(state, float(problem.cluster.memory.max()), budget, share=0.4)
-    if proved:
-        state.target, state.bound = budget, np.inf  # not even unlimited memory is enough
+    first = _ask(state, float(problem.cluster.memory.max()), budget, share=0.4)
+    if first is None or first.impossible:
+        if first is not None:  # not even all of the memory is enough for the budget
+            state.target, state.bound, state.proved_by = budget, first.bound, first.proved_by
         return
     unanswered: set[float] = set()
     while not state.stopped() and state.schedule is not None:
@@ -43,7 +45,8 @@ def search_peak_memory(state: SearchState) -> None:
         limit = _next_limit(low, high, step, unanswered)
         if limit is None:
             return
-        if _ask(state, limit, budget, share=0.3):
+        asked = _ask(state, limit, budget, share=0.3)
+        if asked is None or asked.impossible:
             state.raise_bound(_above(limit, step), "makespan bound under this memory")
         elif state.value > limit:
             unanswered.add(limit)
@@ -76,13 +79,13 @@ def _next_limit(
     return float(max(place * unit, low))
 
 
-def _ask(state: SearchState, limit: float, budget: float, share: float) -> bool:
-    """Search a schedule by the budget in ``limit`` memory; say whether there is none, proved."""
+def _ask(state: SearchState, limit: float, budget: float, share: float) -> SearchState | None:
+    """Search a schedule by the budget in ``limit`` memory; None if that is too little, proved."""
     limited = state.problem.with_memory(np.minimum(state.problem.cluster.memory, limit))
     # The budget is the target here; as a rule it would refuse every start that is to be improved.
     problem = replace(limited, objective=Objective())
     if memory_infeasible(problem) is not None:
-        return True
+        return None
     now = time.monotonic()
     clock = Clock(now, min(state.clock.deadline, now + max(2.0, share * state.clock.remaining)))
 
@@ -95,4 +98,4 @@ def _ask(state: SearchState, limit: float, budget: float, share: float) -> bool:
     search_makespan(inner)
     if inner.schedule is not None:
         state.offer(inner.schedule, inner.found_by or "search")
-    return inner.impossible
+    return inner

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner_core.problem import Problem
+from planner_core.problem import RELATIVE_TOLERANCE, Problem
 from planner_core.schedule import Plan, Schedule, measure, proves_optimal, validate
 from planner_core.search.progress import Cancellation, ModelSize, OnProgress, Options, Progress
 
@@ -123,18 +123,19 @@ class SearchState:
     @property
     def impossible(self) -> bool:
         """Whether the bound says that the target cannot be met."""
-        return (
-            np.isfinite(self.target)
-            and not proves_optimal(self.target, self.bound)
-            and (self.bound > self.target)
-        )
+        return self.bound > self.target * (1 + RELATIVE_TOLERANCE) > -np.inf
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether the incumbent is as good as the target."""
+        return self.schedule is not None and self.value <= self.target
 
     def stopped(self) -> bool:
         """Whether to stop: proved, at the target, target out of reach, cancelled or late."""
         return (
             self.cancel.is_set()
             or self.optimal
-            or self.value <= self.target
+            or self.satisfied
             or self.impossible
             or self.clock.remaining <= 0
         )
