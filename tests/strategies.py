@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -79,6 +81,35 @@ def problems(
     )
     check_problem(problem)
     return problem
+
+
+@st.composite
+def whole_problems(draw: st.DrawFn, **kinds: object) -> Problem:
+    """Return a problem of which every duration, transfer time and size is a whole number.
+
+    Parameters
+    ----------
+    kinds
+        As for :func:`problems`; micro-batches are left out.
+    """
+    problem = draw(problems(micro_batches=False, **kinds))  # type: ignore[arg-type]
+    graph, cluster = problem.template, problem.cluster
+    whole = replace(
+        graph,
+        duration=np.minimum(np.ceil(graph.duration), 3.0),
+        duration_by_type=np.minimum(np.ceil(graph.duration_by_type), 3.0),
+        transfer=np.minimum(np.ceil(graph.transfer), 2.0),
+        size=np.ceil(graph.size),
+        workspace=np.ceil(graph.workspace),
+        group_size=np.ceil(graph.group_size),
+    )
+    times = replace(
+        cluster,
+        speed=np.ones(problem.n_devices),
+        latency=np.ceil(cluster.latency),
+        bandwidth=np.where(cluster.bandwidth <= 4.0, 1.0, np.inf),
+    )
+    return replace(problem, template=whole, cluster=times)
 
 
 @st.composite

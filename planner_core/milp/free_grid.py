@@ -37,7 +37,7 @@ class FreeGrid:
     @classmethod
     def of(cls, problem: Problem, slot: float) -> FreeGrid:
         """Round a problem to a grid."""
-        allowed = _without_symmetry(problem)
+        allowed = distinct_devices(problem)
         times = np.where(allowed, problem.durations, 0.0)
         return cls(
             problem=problem,
@@ -108,7 +108,7 @@ def transfer_times(problem: Problem) -> FloatArray:
     return times
 
 
-def _without_symmetry(problem: Problem) -> np.ndarray:
+def distinct_devices(problem: Problem) -> np.ndarray:
     """Allowed devices, less those that an exchange of like devices makes superfluous.
 
     Of interchangeable devices the j-th operator (in topological order) needs to consider only

@@ -13,11 +13,15 @@ from planner_core.problem import InputError, Problem
 from planner_core.schedule import Schedule
 from planner_core.search.horizon import HorizonSearch
 from planner_core.search.questions import FreeQuestion, PlacedQuestion
+from planner_core.search.settling import settle
 from planner_core.search.state import SearchState
 
 ASK_ALONE = 30_000
 """A first MIP up to this many columns is answered before local search would have warmed up."""
 
+
+SETTLING = 0.3
+"""Share of the time that exhaustive search of a tiny problem gets."""
 
 MIP_OPERATORS = 6000
 """Graphs above this size are left to heuristics and bounds: the model would not fit."""
@@ -43,7 +47,7 @@ def search_makespan(state: SearchState) -> None:
             return
     if state.schedule is None or not problem.is_placed:
         offer_list_schedules(state)
-    if state.stopped():
+    if state.stopped() or settle(state, state.clock.elapsed + SETTLING * state.clock.remaining):
         return
     search = _horizon_search(state)
     if search is not None and problem.is_placed:

@@ -53,6 +53,13 @@ def plan(
     state.problem = effective
     search(state)
     found = replace(state.plan(), problem=problem)
+    if found.schedule is None and np.isinf(state.bound) and not np.isfinite(state.target):
+        return replace(
+            found,
+            status="infeasible",
+            reason="every placement and order was tried, and none keeps the memory limits and "
+            "the links; raise a memory limit, add a link or allow more devices",
+        )
     budget = problem.objective.subject_to.get("makespan")
     if found.schedule is None and state.impossible and budget is not None:
         return replace(
