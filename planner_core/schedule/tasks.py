@@ -9,6 +9,7 @@ re-timing, bounds and the MIP with fixed placement all work on this one form.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from planner_core.problem import InputError, Problem
 from planner_core.problem.graph import FloatArray, IntArray, PtrArray
 from planner_core.schedule.schedule import Schedule, Transfers
+
+Numbers = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -117,99 +120,179 @@ class Tasks:
         """
         start = np.zeros(self.n_tasks)
         start[: self.n_operators] = schedule.start
-        rows = schedule.transfers
-        listed = {
-            (int(t), int(b)): (float(s), float(f))
-            for t, b, s, f in zip(rows.tensor, rows.target, rows.start, rows.finish, strict=True)
-        }
-        for x, (t, b) in enumerate(zip(self.transfer_tensor, self.transfer_target, strict=True)):
-            first, last = self.transfer_first[x], self.transfer_last[x]
-            if first < 0:
-                continue
-            begin, end = listed[int(t), int(b)]
-            start[first] = begin
-            if last != first:
-                start[last] = end - self.duration[last]
+        rows, k = schedule.transfers, self.problem.n_devices
+        queued = np.flatnonzero(self.transfer_first >= 0)
+        if not len(queued):
+            return start
+        listed = rows.tensor.astype(np.int64) * k + rows.target
+        order = np.argsort(listed, kind="stable")
+        tensor, target = self.transfer_tensor[queued], self.transfer_target[queued]
+        wanted = tensor.astype(np.int64) * k + target
+        at = np.searchsorted(listed, wanted, side="right", sorter=order) - 1
+        lost = (at < 0) | (listed[order[at]] != wanted) if len(order) else at < 0
+        if lost.any():
+            x = int(np.flatnonzero(lost)[0])
+            raise InputError(
+                f"the schedule lists no transfer of '{self.problem.graph.tensor_ids[tensor[x]]}' "
+                f"to '{self.problem.cluster.device_ids[target[x]]}'; list its start and finish"
+            )
+        row = order[at]
+        first, last = self.transfer_first[queued], self.transfer_last[queued]
+        two = last != first
+        start[first] = rows.start[row]
+        start[last[two]] = rows.finish[row[two]] - self.duration[last[two]]
         return start
 
 
-class _Builder:
-    """Collects tasks, arcs and holds while the tensors are walked once."""
+class _Crossings(NamedTuple):
+    """Every (tensor, receiving device) pair that crosses devices, by tensor, then device."""
 
-    def __init__(self, problem: Problem, device: IntArray) -> None:
-        graph = problem.graph
-        self.problem, self.device = problem, device
-        self.extra_duration: list[float] = []
-        self.extra_resource: list[int] = []
-        self.resources: dict[tuple[int, int, int], int] = {}
-        self.arcs: list[tuple[int, int, float]] = []
-        self.transfers: list[tuple[int, int, int, float, int, int]] = []
-        self.holds: list[tuple[int, float, int, bool, list[tuple[int, float]]]] = []
-        self.streams = np.array(
-            [self.stream(int(k), int(s)) for k, s in zip(device, graph.stream, strict=True)],
-            dtype=np.int32,
+    tensor: IntArray
+    source: IntArray
+    target: IntArray
+    time: FloatArray
+    edge: Numbers
+    """Edges (numbers) to consumers on other devices."""
+    of_edge: Numbers
+    """Crossing that serves each of those."""
+
+
+def _crossings(problem: Problem, device: IntArray) -> _Crossings:
+    graph, k = problem.graph, problem.n_devices
+    edge = np.flatnonzero(device[graph.edge_source] != device[graph.edge_target])
+    pair = graph.edge_tensor[edge].astype(np.int64) * k + device[graph.edge_target[edge]]
+    pairs, of_edge = np.unique(pair, return_inverse=True)
+    tensor, target = pairs // k, pairs % k
+    source = device[graph.producer[tensor]]
+    time = problem.transfer_times(tensor, source, target)
+    if not np.all(np.isfinite(time)):
+        x = int(np.flatnonzero(~np.isfinite(time))[0])
+        names = problem.cluster.device_ids
+        raise InputError(
+            f"tensor '{graph.tensor_ids[tensor[x]]}' must go from '{names[source[x]]}' to "
+            f"'{names[target[x]]}', but no link joins them; add the link or allow other devices"
         )
+    return _Crossings(_ints(tensor), _ints(source), _ints(target), time, edge, of_edge.ravel())
 
-    def stream(self, device: int, stream: int) -> int:
-        return self.resources.setdefault((device, -1, stream), len(self.resources))
 
-    def link(self, source: int, target: int) -> int:
-        return self.resources.setdefault((source, target, -1), len(self.resources))
+class _Copies(NamedTuple):
+    """Tasks that copies are: c copies, x crossings."""
 
-    def task(self, duration: float, resource: int) -> int:
-        self.extra_duration.append(duration)
-        self.extra_resource.append(resource)
-        return len(self.device) + len(self.extra_duration) - 1
+    duration: FloatArray
+    occupies: Numbers
+    """What each occupies: device · streams, or K · streams + source · K + target; shape (c,)."""
+    first: Numbers
+    """Copy each crossing begins with, −1 = none; shape (x,)."""
+    last: Numbers
+    arc_from: Numbers
+    """Operator (or n + copy) each copy waits for; shape (c,)."""
 
-    def tensor(self, t: int) -> None:
-        """Add the arcs, transfers and holds of one tensor."""
-        problem, graph, device = self.problem, self.problem.graph, self.device
-        producer, size = int(graph.producer[t]), float(graph.size[t])
-        home = int(device[producer])
-        local: list[int] = []
-        remote: dict[int, list[int]] = {}
-        for c in graph.consumers_of(t).tolist():
-            if device[c] == home:
-                local.append(c)
-            else:
-                remote.setdefault(int(device[c]), []).append(c)
-        self.arcs.extend((producer, c, 0.0) for c in local)
-        releases = [(c, 0.0) for c in local]
-        times = {k: problem.transfer_time(t, home, k) for k in remote}
-        for k, time in times.items():
-            if not np.isfinite(time):
-                names = problem.cluster.device_ids
-                raise InputError(
-                    f"tensor '{graph.tensor_ids[t]}' must go from '{names[home]}' to "
-                    f"'{names[k]}', but no link joins them; add the link or allow other devices"
-                )
-        host, staged = problem.cluster.host, problem.cluster.staged
-        send = -1
-        if staged and remote and not host[home]:
-            send = self.task(max(times.values()), self.stream(home, 0))
-            self.arcs.append((producer, send, 0.0))
-        for k, consumers in remote.items():
-            first, last, time = send, send, times[k]
-            if staged and not host[k]:
-                last = self.task(time, self.stream(k, 0))
-                first = last if send < 0 else send
-                self.arcs.append((producer if send < 0 else send, last, 0.0))
-            elif staged and send < 0:
-                time = 0.0  # between two hosts nothing is copied
-            elif not staged and problem.cluster.exclusive[home, k]:
-                first = last = self.task(time, self.link(home, k))
-                self.arcs.append((producer, last, 0.0))
-            arrival = (last, 0.0) if last >= 0 else (producer, time)
-            self.arcs.extend((arrival[0], c, arrival[1]) for c in consumers)
-            releases.append(arrival)
-            self.transfers.append((t, home, k, time, first, last))
-            begins = first if first >= 0 else producer
-            self.holds.append((k, size, begins, first < 0, [(c, 0.0) for c in consumers]))
-        if graph.is_output[t]:
-            releases = []
-        elif not releases:
-            releases = [(producer, 0.0)]
-        self.holds.append((home, size, producer, False, releases))
+
+def _copies(problem: Problem, moves: _Crossings) -> _Copies:
+    """Make tasks of transfers on exclusive links and of staged copies."""
+    graph, cluster, k = problem.graph, problem.cluster, problem.n_devices
+    n, streams, x = graph.n_operators, len(graph.stream_names), len(moves.tensor)
+    source, target = moves.source.astype(np.int64), moves.target.astype(np.int64)
+    producer = graph.producer[moves.tensor]
+    none = np.full(x, -1, dtype=np.int64)
+    if not cluster.staged:
+        alone = np.flatnonzero(cluster.exclusive[source, target])
+        first = none.copy()
+        first[alone] = np.arange(len(alone))
+        link = k * streams + source[alone] * k + target[alone]
+        return _Copies(moves.time[alone], link, first, first, producer[alone])
+    sends, receives = ~cluster.host[source], np.flatnonzero(~cluster.host[target])
+    sent, row = np.unique(moves.tensor[sends], return_index=True)
+    row = np.flatnonzero(sends)[row]
+    slowest = np.zeros(graph.n_tensors)
+    np.maximum.at(slowest, moves.tensor, moves.time)
+    # Numbered tensor by tensor, the copy out before the copies in.
+    rank = np.concatenate([row * 2, receives * 2 + 1])
+    number = np.empty(len(rank), dtype=np.int64)
+    number[np.argsort(rank, kind="stable")] = np.arange(len(rank))
+    send_of = np.full(graph.n_tensors, -1, dtype=np.int64)
+    send_of[sent] = number[: len(sent)]
+    send, receive = send_of[moves.tensor], none.copy()
+    receive[receives] = number[len(sent) :]
+    waits_for = np.where(send >= 0, n + send, producer)[receives]
+    by_number = np.argsort(number)
+    duration = np.concatenate([slowest[sent], moves.time[receives]])[by_number]
+    occupies = np.concatenate([source[row], target[receives]])[by_number] * streams
+    arc_from = np.concatenate([producer[row], waits_for])[by_number]
+    return _Copies(
+        duration,
+        occupies,
+        np.where(send >= 0, send, receive),
+        np.where(receive >= 0, receive, send),
+        arc_from,
+    )
+
+
+class _HoldRows(NamedTuple):
+    """Holds and, flat, what releases each of them."""
+
+    device: IntArray
+    size: FloatArray
+    task: IntArray
+    at_finish: NDArray[np.bool_]
+    release_ptr: PtrArray
+    release_task: IntArray
+    release_lag: FloatArray
+
+
+def _hold_rows(
+    problem: Problem,
+    device: IntArray,
+    moves: _Crossings,
+    first: Numbers,
+    arrival: tuple[Numbers, FloatArray],
+) -> _HoldRows:
+    """Holds on receivers (one per crossing), at home (one per tensor), then workspaces."""
+    graph = problem.graph
+    x, m, n = len(moves.tensor), graph.n_tensors, graph.n_operators
+    producer = graph.producer
+    local = np.flatnonzero(device[graph.edge_source] == device[graph.edge_target])
+    unused = np.flatnonzero(np.diff(graph.consumer_ptr) == 0)
+    released = np.concatenate(
+        [
+            moves.of_edge,
+            x + graph.edge_tensor[local],
+            x + moves.tensor,
+            x + unused,
+            x + m + np.arange(n),
+        ]
+    )
+    by = np.concatenate(
+        [
+            graph.edge_target[moves.edge],
+            graph.edge_target[local],
+            arrival[0],
+            producer[unused],
+            np.arange(n),
+        ]
+    )
+    lag = np.zeros(len(by))
+    begin = len(moves.edge) + len(local)
+    lag[begin : begin + x] = arrival[1]
+    size = np.concatenate([graph.size[moves.tensor], graph.size, graph.workspace])
+    held = size > 0
+    kept = held.copy()
+    kept[x : x + m] &= ~graph.is_output  # an output is never released
+    rows = np.flatnonzero(kept[released])
+    rows = rows[np.argsort(released[rows], kind="stable")]
+    count = np.bincount(released[rows], minlength=len(size))[held]
+    begins = np.where(first >= 0, first, producer[moves.tensor])
+    at_finish = np.zeros(len(size), dtype=bool)
+    at_finish[:x] = first < 0
+    return _HoldRows(
+        device=_ints(np.concatenate([moves.target, device[producer], device])[held]),
+        size=size[held],
+        task=_ints(np.concatenate([begins, producer, np.arange(n)])[held]),
+        at_finish=at_finish[held],
+        release_ptr=np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
+        release_task=_ints(by[rows]),
+        release_lag=lag[rows],
+    )
 
 
 def compile_tasks(problem: Problem, device: IntArray) -> Tasks:
@@ -226,41 +309,54 @@ def compile_tasks(problem: Problem, device: IntArray) -> Tasks:
     InputError
         If a tensor must cross between devices that no link joins.
     """
-    graph = problem.graph
-    n = graph.n_operators
+    graph, k = problem.graph, problem.n_devices
+    n, streams = graph.n_operators, len(graph.stream_names)
     device = np.asarray(device, dtype=np.int32)
-    build = _Builder(problem, device)
-    for t in range(graph.n_tensors):
-        build.tensor(t)
-    for o in np.flatnonzero(graph.workspace > 0).tolist():
-        build.holds.append((int(device[o]), float(graph.workspace[o]), o, False, [(o, 0.0)]))
-    held = [hold for hold in build.holds if hold[1] > 0]
-    arcs, transfers = build.arcs, build.transfers
+    moves = _crossings(problem, device)
+    copies = _copies(problem, moves)
+    first = np.where(copies.first >= 0, n + copies.first, -1)
+    last = np.where(copies.last >= 0, n + copies.last, -1)
+    # Between two hosts nothing is copied.
+    time = np.where(last < 0, 0.0, moves.time) if problem.cluster.staged else moves.time
+    arrival = np.where(last >= 0, last, graph.producer[moves.tensor])
+    lag = np.where(last >= 0, 0.0, time)
+    local = np.flatnonzero(device[graph.edge_source] == device[graph.edge_target])
+    occupied = np.concatenate([device.astype(np.int64) * streams + graph.stream, copies.occupies])
+    resources, resource = np.unique(occupied, return_inverse=True)
+    holds = _hold_rows(problem, device, moves, first, (arrival, lag))
     own = problem.durations[np.arange(n), device] if n else np.zeros(0)
     return Tasks(
         problem=problem,
         device=device,
-        duration=np.concatenate([own, build.extra_duration]),
-        resource=np.concatenate([build.streams, build.extra_resource]).astype(np.int32),
-        resource_device=np.array(
-            [k if target < 0 else -1 for k, target, _ in build.resources], dtype=np.int32
+        duration=np.concatenate([own, copies.duration]),
+        resource=_ints(resource.ravel()),
+        resource_device=_ints(np.where(resources < k * streams, resources // streams, -1)),
+        arc_from=_ints(
+            np.concatenate([graph.edge_source[local], copies.arc_from, arrival[moves.of_edge]])
         ),
-        arc_from=_ints(arc[0] for arc in arcs),
-        arc_to=_ints(arc[1] for arc in arcs),
-        arc_lag=np.array([arc[2] for arc in arcs], dtype=float),
-        transfer_tensor=_ints(row[0] for row in transfers),
-        transfer_source=_ints(row[1] for row in transfers),
-        transfer_target=_ints(row[2] for row in transfers),
-        transfer_time=np.array([row[3] for row in transfers], dtype=float),
-        transfer_first=_ints(row[4] for row in transfers),
-        transfer_last=_ints(row[5] for row in transfers),
-        hold_device=_ints(hold[0] for hold in held),
-        hold_size=np.array([hold[1] for hold in held], dtype=float),
-        hold_task=_ints(hold[2] for hold in held),
-        hold_at_finish=np.array([hold[3] for hold in held], dtype=bool),
-        release_ptr=np.cumsum([0, *(len(hold[4]) for hold in held)], dtype=np.int64),
-        release_task=_ints(task for hold in held for task, _ in hold[4]),
-        release_lag=np.array([lag for hold in held for _, lag in hold[4]], dtype=float),
+        arc_to=_ints(
+            np.concatenate(
+                [
+                    graph.edge_target[local],
+                    n + np.arange(len(copies.duration)),
+                    graph.edge_target[moves.edge],
+                ]
+            )
+        ),
+        arc_lag=np.concatenate([np.zeros(len(local) + len(copies.duration)), lag[moves.of_edge]]),
+        transfer_tensor=moves.tensor,
+        transfer_source=moves.source,
+        transfer_target=moves.target,
+        transfer_time=time,
+        transfer_first=_ints(first),
+        transfer_last=_ints(last),
+        hold_device=holds.device,
+        hold_size=holds.size,
+        hold_task=holds.task,
+        hold_at_finish=holds.at_finish,
+        release_ptr=holds.release_ptr,
+        release_task=holds.release_task,
+        release_lag=holds.release_lag,
         resident=resident_memory(problem, device),
     )
 
@@ -277,5 +373,5 @@ def resident_memory(problem: Problem, device: IntArray) -> FloatArray:
     return memory
 
 
-def _ints(values: object) -> IntArray:
-    return np.fromiter(values, dtype=np.int32)  # type: ignore[call-overload]
+def _ints(values: NDArray[Any]) -> IntArray:
+    return values.astype(np.int32)
