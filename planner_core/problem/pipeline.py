@@ -15,7 +15,7 @@ PHASES: tuple[str, ...] = ("forward", "backward_input", "backward_weight", "back
 
 Cell = tuple[int, ...]
 
-_TAIL = len(PHASES)
+TAIL = len(PHASES)
 """Phase code of operators that run once per stage, after all micro-batches."""
 
 
@@ -69,7 +69,7 @@ class PipelineView:
         micro_batch = _micro_batches(graph)
         n_stages = int(graph.stage.max()) + 1
         m = int(micro_batch.max()) + 1
-        phase = _phases(graph, micro_batch)
+        phase = phases(graph, micro_batch)
         cells: list[list[Cell]] = []
         ordered = graph.topological_order
         cell_of = graph.stage * m + micro_batch
@@ -80,7 +80,7 @@ class PipelineView:
                 rows[c].append(o)
             cells.append([tuple(row) for row in rows])
         tails: list[list[int]] = [[] for _ in range(n_stages)]
-        for o in ordered[phase[ordered] == _TAIL].tolist():
+        for o in ordered[phase[ordered] == TAIL].tolist():
             tails[graph.stage[o]].append(o)
         view = cls(
             problem=problem,
@@ -135,7 +135,7 @@ class PipelineView:
         """Forward goes up the stages, backward down, and micro-batches are independent."""
         graph = self.problem.graph
         a, b = graph.edge_source, graph.edge_target
-        inner = (self.phase[a] != _TAIL) & (self.phase[b] != _TAIL)
+        inner = (self.phase[a] != TAIL) & (self.phase[b] != TAIL)
         a, b = a[inner], b[inner]
         forward_a, forward_b = self.phase[a] == 0, self.phase[b] == 0
         step = self.stage[b] - self.stage[a]
@@ -168,12 +168,28 @@ def _micro_batches(graph: Graph) -> IntArray:
     return graph.micro_batch
 
 
-def _phases(graph: Graph, micro_batch: IntArray) -> np.ndarray:
-    """Phase code of every operator."""
+def phases(graph: Graph, micro_batch: IntArray) -> np.ndarray:
+    """Phase code of every operator; ``TAIL`` for those that run after all micro-batches.
+
+    Parameters
+    ----------
+    graph : Graph
+        Operators of no phase of their own take one from the neighbours in their stage.
+    micro_batch : int array, shape (n,)
+
+    Returns
+    -------
+    int8 array, shape (n,)
+
+    Raises
+    ------
+    NotApplicable
+        If an operator has no neighbour with a phase.
+    """
     phase = np.full(graph.n_operators, -1, dtype=np.int8)
     for code, kind in enumerate(PHASES):
         phase[graph.kind == KIND_CODE[kind]] = code
-    phase[(graph.kind == KIND_CODE["optimizer"]) | (micro_batch < 0)] = _TAIL
+    phase[(graph.kind == KIND_CODE["optimizer"]) | (micro_batch < 0)] = TAIL
     unknown = np.flatnonzero(phase < 0)
     if not len(unknown):
         return phase
@@ -193,7 +209,7 @@ def _phases(graph: Graph, micro_batch: IntArray) -> np.ndarray:
                 (graph.stage[near] == graph.stage[o])
                 & (micro_batch[near] == micro_batch[o])
                 & (phase[near] >= 0)
-                & (phase[near] != _TAIL)
+                & (phase[near] != TAIL)
             )
             near = near[inside]
             if len(near):
