@@ -39,7 +39,7 @@ def validated(which: str, document: dict[str, Any]) -> dict[str, Any]:
 
     Parameters
     ----------
-    which : {"problem", "plan"}
+    which : {"problem", "plan", "scenario"}
     document : dict
 
     Raises
@@ -93,7 +93,7 @@ def _item(document: Any, path: Sequence[Any]) -> tuple[str, list[Any]]:
             here = here[part]
         except (KeyError, IndexError, TypeError):
             break
-        listed = depth == 1 or path[0] == "cluster"
+        listed = depth == 1 or "cluster" in path[:depth]
         if isinstance(part, int) and listed and path[depth - 1] in _ITEMS:
             name, rest = _named(_ITEMS[path[depth - 1]], part, here), list(path[depth + 1 :])
         elif part in ("cluster", "objective") and isinstance(here, dict) and depth + 1 < len(path):
@@ -132,7 +132,7 @@ def _expected(kind: str, rest: Sequence[Any], context: dict[str, Any]) -> str:
     if rest[-1] in ("stage", "micro_batch", "micro_batches"):
         low = 1 if rest[-1] == "micro_batches" else 0
         return f"a whole number from {low} to {2**31 - 1}"
-    if rest[-1] in ("bandwidth", "speed"):
+    if rest[-1] in ("bandwidth", "speed", "time_limit"):
         return "a finite number above 0"
     if rest[-1] in ("start", "finish", "idle"):
         return "a finite number"
@@ -140,7 +140,7 @@ def _expected(kind: str, rest: Sequence[Any], context: dict[str, Any]) -> str:
 
 
 def _wrong_format(which: str, document: dict[str, Any]) -> str:
-    wanted = {"problem": "parallelism-problem/1", "plan": "parallelism-plan/1"}[which]
+    wanted = f"parallelism-{which}/1"
     if "format" not in document:
         return f'the file has no format; a {which} file begins with "format": "{wanted}"'
     return (

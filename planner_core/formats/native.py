@@ -113,7 +113,7 @@ def problem_document(problem: Problem) -> dict[str, Any]:
         {"id": name, "size": size}
         for name, size in zip(graph.group_ids.tolist(), graph.group_size.tolist(), strict=True)
     ]
-    document["cluster"] = _cluster(problem.cluster)
+    document["cluster"] = cluster_document(problem.cluster)
     document["objective"] = objective_document(problem.objective)
     return document
 
@@ -208,7 +208,8 @@ def _tensors(graph: Graph) -> list[dict[str, Any]]:
     return rows
 
 
-def _cluster(cluster: Cluster) -> dict[str, Any]:
+def cluster_document(cluster: Cluster) -> dict[str, Any]:
+    """Return the ``cluster`` of a native document."""
     devices: list[dict[str, Any]] = []
     for k, name in enumerate(cluster.device_ids):
         row: dict[str, Any] = {"id": name}

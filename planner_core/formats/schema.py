@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 PROBLEM_FORMAT = "parallelism-problem/1"
 PLAN_FORMAT = "parallelism-plan/1"
+SCENARIO_FORMAT = "parallelism-scenario/1"
 
 INT32_MAX = 2**31 - 1
 
@@ -184,6 +185,27 @@ class ProblemFile(TypedDict):
 
 
 @with_config(_STRICT)
+class SettingsRecord(TypedDict):
+    """What is set beside a problem; absent = as in the problem."""
+
+    minimize: NotRequired[Minimize]
+    subject_to: NotRequired[dict[Measure, Number]]
+    memory: NotRequired[Annotated[Number, Field(description="limit of every device")]]
+    micro_batches: NotRequired[Annotated[int, Field(ge=1, le=INT32_MAX)]]
+    time_limit: NotRequired[Annotated[Positive, Field(description="seconds")]]
+    cluster: NotRequired[ClusterRecord]
+
+
+@with_config(_STRICT)
+class ScenarioFile(TypedDict):
+    """A problem and what was set beside it."""
+
+    format: Literal["parallelism-scenario/1"]
+    problem: Annotated[dict[str, Any], Field(description="a problem file")]
+    settings: NotRequired[SettingsRecord]
+
+
+@with_config(_STRICT)
 class PlanObjective(TypedDict):
     """The measure minimised, its value, its proved lower bound and the gap between them."""
 
@@ -246,12 +268,13 @@ class PlanFile(TypedDict):
 
 @cache
 def adapter(which: str) -> TypeAdapter[Any]:
-    """Return the validator of a native file: ``problem`` or ``plan``."""
-    return TypeAdapter({"problem": ProblemFile, "plan": PlanFile}[which])
+    """Return the validator of a native file: ``problem``, ``plan`` or ``scenario``."""
+    files = {"problem": ProblemFile, "plan": PlanFile, "scenario": ScenarioFile}
+    return TypeAdapter(files[which])
 
 
 def json_schema(which: str = "problem") -> str:
-    """Return the JSON Schema of the ``problem`` or the ``plan`` file as text."""
+    """Return the JSON Schema of the ``problem``, ``plan`` or ``scenario`` file as text."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **adapter(which).json_schema(),
