@@ -6,6 +6,8 @@ second and more for 50,000 rows), so linear rows are handed to HiGHS directly.
 
 from __future__ import annotations
 
+import os
+import atexit
 import threading
 import time
 from collections.abc import Callable
@@ -18,8 +20,47 @@ import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 from pyomo.repn import generate_standard_repn
 
+LOOK_EVERY = 2_000
+"""Rows compiled between two looks at whether to go on."""
+
 GRACE = 1.0
 """Seconds HiGHS gets to react to an interrupt before its thread is left behind."""
+
+EXIT_GRACE = 30.0
+"""Seconds the end of the process waits for each thread that was left behind."""
+
+
+def _greet_unheard() -> None:
+    """Make the process's first HiGHS object, which prints a banner on standard output.
+
+    Standard output belongs to the caller (tables, JSON lines). Nothing but redirecting the file
+    descriptor helps, and at import no other thread of ours is writing yet.
+    """
+    try:
+        out = os.dup(1)
+    except OSError:
+        return  # there is no standard output
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        highspy.Highs()
+    finally:
+        os.dup2(out, 1)
+        os.close(out)
+        os.close(nowhere)
+
+
+_greet_unheard()
+
+
+_left_behind: list[threading.Thread] = []
+
+
+@atexit.register
+def _wait_for_left_behind() -> None:
+    """Let solvers end before the interpreter does: C++ aborts a process that drops them."""
+    for thread in _left_behind:
+        thread.join(EXIT_GRACE)
 
 
 @dataclass(frozen=True)
@@ -64,8 +105,10 @@ class LinearModel:
         return len(self.lp.a_matrix_.index_)
 
 
-def compile_model(model: pyo.ConcreteModel) -> LinearModel:
-    """Return the columns and rows of a linear Pyomo model.
+def compile_model(
+    model: pyo.ConcreteModel, stopped: Callable[[], bool] = lambda: False
+) -> LinearModel | None:
+    """Return the columns and rows of a linear Pyomo model; None if ``stopped`` said so meanwhile.
 
     Raises
     ------
@@ -77,7 +120,9 @@ def compile_model(model: pyo.ConcreteModel) -> LinearModel:
     starts, index, value = [0], [], []
     lower, upper = [], []
     infinity = highspy.kHighsInf
-    for row in model.component_data_objects(pyo.Constraint, active=True):
+    for number, row in enumerate(model.component_data_objects(pyo.Constraint, active=True)):
+        if number % LOOK_EVERY == 0 and stopped():
+            return None
         constant, coefficients, terms = _linear(row.body)
         index.extend([column[id(v)] for v in terms])
         value.extend(coefficients)
@@ -196,6 +241,7 @@ def solve(
             stop.set()
             thread.join(GRACE)
             if thread.is_alive():
+                _left_behind.append(thread)
                 return MipResult("stopped", None, -np.inf)
     return _result(highs)
 

@@ -9,6 +9,7 @@ relaxation is strong. The horizon is fixed: a solution is a schedule that ends b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -39,7 +40,9 @@ class FixedModel:
         return np.array([step.begin(values) for step in self.steps])
 
 
-def fixed_placement_model(grid: Grid, windows: Windows) -> FixedModel:
+def fixed_placement_model(
+    grid: Grid, windows: Windows, stopped: Callable[[], bool] = lambda: False
+) -> FixedModel:
     """Build the feasibility model "is there a schedule within the horizon?".
 
     Parameters
@@ -48,14 +51,21 @@ def fixed_placement_model(grid: Grid, windows: Windows) -> FixedModel:
         Tasks with durations, lags and order in slots.
     windows : Windows
         For a horizon; see :meth:`Grid.windows`.
+    stopped : callable
+        Looked at while the model is built.
+
+    Raises
+    ------
+    BuildStopped
+        Once ``stopped`` says so.
     """
-    return _Build(grid, windows).finish()
+    return _Build(grid, windows, StepModel(stopped)).finish()
 
 
 class _Build:
-    def __init__(self, grid: Grid, windows: Windows) -> None:
+    def __init__(self, grid: Grid, windows: Windows, steps: StepModel) -> None:
         self.grid, self.tasks, self.windows = grid, grid.tasks, windows
-        self.steps = StepModel()
+        self.steps = steps
         self.start = [
             Step(self.steps, first, last)
             for first, last in zip(windows.earliest.tolist(), windows.latest.tolist(), strict=True)

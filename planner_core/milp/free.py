@@ -8,6 +8,7 @@ much stronger than either (arXiv 2503.09357 states it with big-M rows instead).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,21 +69,31 @@ class FreeModel:
         return tasks, start
 
 
-def free_placement_model(grid: FreeGrid, horizon: int) -> FreeModel | None:
-    """Build the model "is there a schedule within the horizon?"; None if a window is empty."""
+def free_placement_model(
+    grid: FreeGrid, horizon: int, stopped: Callable[[], bool] = lambda: False
+) -> FreeModel | None:
+    """Build the model "is there a schedule within the horizon?"; None if a window is empty.
+
+    Raises
+    ------
+    BuildStopped
+        Once ``stopped`` says so.
+    """
     early, late = grid.windows(horizon)
     if np.any((early > late).all(axis=1)):
         return None
-    return _Build(grid, horizon, early, late).finish()
+    return _Build(grid, horizon, early, late, StepModel(stopped)).finish()
 
 
 class _Build:
-    def __init__(self, grid: FreeGrid, horizon: int, early: IntArray, late: IntArray) -> None:
+    def __init__(
+        self, grid: FreeGrid, horizon: int, early: IntArray, late: IntArray, steps: StepModel
+    ) -> None:
         self.grid, self.horizon = grid, horizon
         self.problem, self.graph = grid.problem, grid.problem.graph
         self.cluster = grid.problem.cluster
         self.early, self.late = early, late
-        self.steps = StepModel()
+        self.steps = steps
         self.start: dict[tuple[int, int], Step] = {}
         self.assigned: dict[tuple[int, int], Any] = {}
         self.column: dict[int, int] = {}

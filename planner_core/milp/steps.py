@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,13 @@ Term = tuple[float, Any]
 """Coefficient and a variable, or the number 0 or 1 where a step's value is known."""
 
 
+class BuildStopped(Exception):
+    """The model was not wanted any more while it was being built."""
+
+
+LOOK_EVERY = 500
+"""Variables and rows between two looks at whether to go on."""
+
 ROW_SLACK = 1e-12
 """Rows that no values break by more than this are left out."""
 
@@ -21,9 +29,15 @@ class StepModel:
 
     A step is a run of binaries z[first] ≤ … ≤ z[last − 1]: "it has begun by slot t". It is 0
     before its first slot; from slot ``last`` on it is ``end``: the number 1, or a variable.
+
+    Parameters
+    ----------
+    stopped : callable
+        Looked at while the model grows; once true, :class:`BuildStopped` is raised.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        self.stopped, self.looked = stopped, 0
         self.model = pyo.ConcreteModel()
         self.model.z = pyo.VarList(domain=pyo.Binary)
         self.model.share = pyo.VarList(domain=pyo.UnitInterval)
@@ -33,14 +47,23 @@ class StepModel:
     def binary(self) -> Any:
         """Return a new binary variable."""
         self.columns += 1
+        self.look()
         return self.model.z.add()
 
     def share(self) -> Any:
         """Return a new continuous variable in [0, 1]."""
+        self.look()
         return self.model.share.add()
+
+    def look(self) -> None:
+        """Raise BuildStopped, now and then, if the model is not wanted any more."""
+        self.looked += 1
+        if self.looked % LOOK_EVERY == 0 and self.stopped():
+            raise BuildStopped
 
     def at_most(self, terms: list[Term], limit: float) -> None:
         """Add the row Σ coefficient · z ≤ limit, unless it always holds."""
+        self.look()
         unknown: dict[int, Any] = {}
         factor: dict[int, float] = {}
         for coefficient, z in terms:
@@ -68,9 +91,12 @@ class StepModel:
     def finish(self) -> pyo.ConcreteModel:
         """Return the feasibility model with all rows."""
         rows = self.rows
-        self.model.rows = pyo.Constraint(
-            range(len(rows)), rule=lambda _, i: (None, rows[i][0], rows[i][1])
-        )
+
+        def row(_: object, i: int) -> tuple[None, LinearExpression, float]:
+            self.look()
+            return None, *rows[i]
+
+        self.model.rows = pyo.Constraint(range(len(rows)), rule=row)
         self.model.feasibility = pyo.Objective(expr=0.0)
         return self.model
 

@@ -15,6 +15,7 @@ import time
 import numpy as np
 
 from planner_core.milp.driver import LinearModel, MipResult, compile_model, solve
+from planner_core.milp.steps import BuildStopped
 from planner_core.search.progress import ModelSize
 from planner_core.search.questions import MAX_COLUMNS, Built, Question
 from planner_core.search.state import SearchState
@@ -112,11 +113,17 @@ class HorizonSearch:
         state.enter(phase)
         if self.built is None or self.built[0] != horizon:
             begin = time.monotonic()
-            built = question.build(horizon)
+            try:
+                built = question.build(horizon, lambda: self._outdated(horizon))
+            except BuildStopped:
+                return MipResult("stopped", None, -np.inf)
             if built is None:
                 self._proved_empty(horizon)
                 return None
-            self.built = (horizon, built, compile_model(built.model))
+            compiled = compile_model(built.model, lambda: self._outdated(horizon))
+            if compiled is None:
+                return MipResult("stopped", None, -np.inf)
+            self.built = (horizon, built, compiled)
             self.build_seconds = time.monotonic() - begin
         _, built, model = self.built
         state.enter(phase, ModelSize(model.columns, model.rows, model.nonzeros))

@@ -23,6 +23,9 @@ from planner_core.schedule.symmetry import identical_chains
 MAX_COLUMNS = 200_000
 """Largest model worth building: about 10 s to build and 10 s to solve on one core."""
 
+MAX_NONZEROS = 3_000_000
+"""Pyomo builds about 150,000 coefficients a second."""
+
 MAX_SLOTS = 4_000
 """Largest number of slots on an exact grid; beyond it durations are rounded up."""
 
@@ -53,9 +56,19 @@ class Question(ABC):
     def columns(self, horizon: int) -> int:
         """Number of binaries the model would have; 0 if a window is empty."""
 
+    def nonzeros(self, horizon: int) -> int:
+        """Rough number of coefficients the model would have."""
+        return 5 * self.columns(horizon)
+
     @abstractmethod
-    def build(self, horizon: int) -> Built | None:
-        """Return the model, or None if a window is empty: nothing ends by this horizon."""
+    def build(self, horizon: int, stopped: Callable[[], bool] = lambda: False) -> Built | None:
+        """Return the model, or None if a window is empty: nothing ends by this horizon.
+
+        Raises
+        ------
+        BuildStopped
+            Once ``stopped`` says so.
+        """
 
     @abstractmethod
     def stretch(self) -> float:
@@ -99,12 +112,12 @@ class PlacedQuestion(Question):
         true = np.bincount(tasks.resource, tasks.duration, tasks.n_resources)
         return float(np.max(rounded[true > 0] / true[true > 0], initial=1.0))
 
-    def build(self, horizon: int) -> Built | None:
+    def build(self, horizon: int, stopped: Callable[[], bool] = lambda: False) -> Built | None:
         """See :class:`Question`."""
         windows = self.grid.windows(horizon)
         if windows.is_empty:
             return None
-        fixed = fixed_placement_model(self.grid, windows)
+        fixed = fixed_placement_model(self.grid, windows, stopped)
 
         def schedule(values: np.ndarray) -> Schedule:
             start = fixed.start_slots(values) * self.slot
@@ -135,14 +148,27 @@ class FreeQuestion(Question):
             return 0
         return int((late - early)[possible].sum() + possible.sum())
 
+    def nonzeros(self, horizon: int) -> int:
+        """See :class:`Question`: precedence, one at a time, memory."""
+        early, late = self.grid.windows(horizon)
+        graph, cluster = self.grid.problem.graph, self.grid.problem.cluster
+        width = np.maximum(0, late - early + 1)
+        choices = (width > 0).sum(axis=1)
+        rows = 2 * width.sum(axis=1)[graph.edge_target]
+        precedence = int((rows * (1 + choices[graph.edge_source])).sum())
+        capacity = int(2 * (width + self.grid.duration).sum())
+        limited = int(np.isfinite(cluster.memory).sum())
+        held = 4 * (np.count_nonzero(graph.size) + len(graph.edge_tensor))
+        return precedence + capacity + limited * horizon * held
+
     def stretch(self) -> float:
         """See :class:`Question`."""
         true = np.where(self.grid.allowed, self.grid.problem.durations, 0.0).sum()
         return max(1.0, float(self.grid.duration.sum() * self.slot / true)) if true else 1.0
 
-    def build(self, horizon: int) -> Built | None:
+    def build(self, horizon: int, stopped: Callable[[], bool] = lambda: False) -> Built | None:
         """See :class:`Question`."""
-        free = free_placement_model(self.grid, horizon)
+        free = free_placement_model(self.grid, horizon, stopped)
         if free is None:
             return None
 
@@ -157,11 +183,18 @@ def _finest(make: Callable[[float, bool], Asked], step: float | None, makespan: 
     """Question on the exact grid, or on the finest grid that keeps the model small."""
     if step is not None and makespan / step <= MAX_SLOTS:
         question = make(step, True)
-        if question.columns(question.slots(makespan)) <= MAX_COLUMNS:
+        if _fits(question, makespan, 1.0):
             return question
     slots = 400.0
     while True:
         question = make(makespan / slots, False)
-        if question.columns(question.slots(makespan)) <= MAX_COLUMNS / 2 or slots < 40:
+        if _fits(question, makespan, 0.5) or slots < 40:
             return question
         slots *= 0.7
+
+
+def _fits(question: Question, makespan: float, share: float) -> bool:
+    """Whether the model for schedules of about this makespan takes its share of the largest."""
+    horizon = question.slots(makespan)
+    small = question.columns(horizon) <= share * MAX_COLUMNS
+    return small and question.nonzeros(horizon) <= share * MAX_NONZEROS
