@@ -10,11 +10,11 @@ if __name__ == "__main__":
     import threading
 
     from planner_core.cli import main
-    from planner_core.commands import SEARCH_THREAD
 
     code = main(started=STARTED)
-    if any(thread.name == SEARCH_THREAD for thread in threading.enumerate()):
-        # A search that overran its time is still inside the solver: do not wait for it.
+    if threading.active_count() > 1:
+        # A solver that has not yet noticed its interrupt is still running: do not wait for it.
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
