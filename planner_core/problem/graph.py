@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -324,7 +324,7 @@ class Graph:
         return (self.operator(i) for i in range(self.n_operators))
 
 
-def csr_from_rows(rows: IntArray, n_rows: int) -> tuple[PtrArray, IntArray]:
+def csr_from_rows(rows: NDArray[np.integer[Any]], n_rows: int) -> tuple[PtrArray, IntArray]:
     """Group the positions of ``rows`` by value: CSR (ptr of shape (n_rows + 1,), positions)."""
     ptr = np.zeros(n_rows + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows, minlength=n_rows), out=ptr[1:])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import chain, combinations
 
 import numpy as np
 
 from planner_core.problem import InputError, Problem
-from planner_core.problem.graph import FloatArray, IntArray
+from planner_core.problem.graph import FloatArray, IntArray, csr_from_rows
+from planner_core.schedule.compiled import run_sized
 from planner_core.schedule.schedule import Schedule
 from planner_core.schedule.tasks import Tasks, compile_tasks
 
@@ -69,11 +70,11 @@ def simulate(
         if time < tasks.duration[list(block)].sum():
             chains = _chains(problem, block)
             begin = start[block[0]]
-            for chain in chains:
+            for row in chains:
                 # A chain's operators share the block's time in proportion, one after the other.
-                share = tasks.duration[chain]
+                share = tasks.duration[row]
                 ends = begin + time * np.cumsum(share) / max(share.sum(), np.finfo(float).tiny)
-                start[chain], finish[chain] = np.append(begin, ends[:-1]), ends
+                start[row], finish[row] = np.append(begin, ends[:-1]), ends
             pairs.extend((a, b) for x, y in combinations(chains, 2) for a in x for b in y)
     schedule = tasks.schedule(start, finish)
     return replace(schedule, overlapped=np.array(pairs, dtype=np.int32).reshape(-1, 2))
@@ -116,15 +117,15 @@ def earliest_starts(tasks: Tasks, sequences: Sequence[Sequence[int]]) -> FloatAr
 
 def _check_complete(problem: Problem, device: IntArray, units: list[list[Block]]) -> None:
     graph = problem.graph
-    seen = np.zeros(graph.n_operators, dtype=np.int64)
-    for k, row in enumerate(units):
-        for o in (o for unit in row for o in unit):
-            seen[o] += 1
-            if device[o] != k:
-                raise DeadlockError(
-                    f"the order of device '{problem.cluster.device_ids[k]}' lists operator "
-                    f"'{graph.operator_ids[o]}', which is placed elsewhere"
-                )
+    rows = [np.fromiter(chain.from_iterable(row), dtype=np.int64) for row in units]
+    for k, row in enumerate(rows):
+        away = np.flatnonzero(device[row] != k)
+        if len(away):
+            raise DeadlockError(
+                f"the order of device '{problem.cluster.device_ids[k]}' lists operator "
+                f"'{graph.operator_ids[row[away[0]]]}', which is placed elsewhere"
+            )
+    seen = np.bincount(np.concatenate(rows), minlength=graph.n_operators)
     if np.any(seen != 1):
         o = int(np.flatnonzero(seen != 1)[0])
         raise DeadlockError(
@@ -136,91 +137,109 @@ def _dispatch(
     tasks: Tasks, order: Sequence[Sequence[Block]], block_times: dict[Block, float]
 ) -> FloatArray:
     """Serve units by earliest possible start; a unit is a task or a block of tasks."""
-    unit_of = np.full(tasks.n_tasks, -1, dtype=np.int64)
-    units: list[Block] = []
-    queue: dict[int, list[int]] = {}  # resource → its sequenced units
-    for row in order:
-        for block in row:
-            unit_of[list(block)] = len(units)
-            queue.setdefault(int(tasks.resource[block[0]]), []).append(len(units))
-            units.append(block)
-    floating = np.flatnonzero(unit_of < 0)
-    unit_of[floating] = np.arange(len(units), len(units) + len(floating))
+    units: list[Block] = [block for row in order for block in row]
     sequenced = len(units)
-    units.extend((int(t),) for t in floating)
+    listed = np.fromiter(chain.from_iterable(units), dtype=np.int64)
+    unit_of = np.full(tasks.n_tasks, -1, dtype=np.int64)
+    unit_of[listed] = np.repeat(np.arange(sequenced), [len(unit) for unit in units])
+    floating = np.flatnonzero(unit_of < 0)
+    n = sequenced + len(floating)
+    unit_of[floating] = np.arange(sequenced, n)
+    resource = np.empty(n, dtype=np.int64)
+    resource[unit_of] = tasks.resource
+    length = np.bincount(unit_of, weights=tasks.duration, minlength=n)
+    blocks = [(u, block) for u, block in enumerate(units) if len(block) > 1]
+    for u, block in blocks:
+        length[u] = block_times.get(block, length[u])
+    queue_ptr, queue = csr_from_rows(resource[:sequenced], tasks.n_resources)
+    arcs = np.flatnonzero(unit_of[tasks.arc_from] != unit_of[tasks.arc_to])
+    before, after = unit_of[tasks.arc_from[arcs]], unit_of[tasks.arc_to[arcs]]
+    ptr, out = csr_from_rows(before, n)
+    begin = np.array(
+        run_sized(
+            _serve,
+            n,
+            resource,
+            length,
+            queue_ptr,
+            queue,
+            ptr,
+            after[out],
+            tasks.arc_lag[arcs[out]],
+            np.bincount(after, minlength=n),
+        )
+    )
+    if np.any(begin < 0):
+        _raise_deadlock(tasks, units, begin[:sequenced])
+    start = begin[unit_of]
+    for _, block in blocks:
+        members = list(block)
+        if block_times.get(block, np.inf) >= tasks.duration[members].sum():
+            start[members] += np.append(0.0, np.cumsum(tasks.duration[members])[:-1])
+    return start
 
-    resource = [int(tasks.resource[u[0]]) for u in units]
-    length = [
-        block_times.get(u, 0.0) if u in block_times else float(tasks.duration[list(u)].sum())
-        for u in units
-    ]
-    successors: list[list[tuple[int, float]]] = [[] for _ in units]
-    waiting = [0] * len(units)
-    for a, b, lag in zip(
-        unit_of[tasks.arc_from].tolist(),
-        unit_of[tasks.arc_to].tolist(),
-        tasks.arc_lag.tolist(),
-        strict=True,
-    ):
-        if a != b:
-            successors[a].append((b, lag))
-            waiting[b] += 1
 
-    head = dict.fromkeys(queue, 0)
-    free = [0.0] * tasks.n_resources
-    ready = [0.0] * len(units)
-    begin = [-1.0] * len(units)
-    heap: list[tuple[float, int, int]] = []
+def _serve(
+    resource: IntArray,
+    length: FloatArray,
+    queue_ptr: IntArray,
+    queue: IntArray,
+    ptr: IntArray,
+    successor: IntArray,
+    lag: FloatArray,
+    waiting: IntArray,
+) -> list[float]:
+    """Start of every unit, −1 for those that never can; the first ``len(queue)`` are queued.
 
-    def offer(u: int) -> None:
-        """Queue a unit whose inputs are there and whose turn has come."""
-        if waiting[u]:
-            return
-        r = resource[u]
-        if u < sequenced and (head[r] >= len(queue[r]) or queue[r][head[r]] != u):
-            return
-        # Copies go before operators at equal times: they free what others wait for.
-        heapq.heappush(heap, (max(ready[u], free[r]), u < sequenced, u))
-
-    for u in range(len(units)):
-        offer(u)
-    done = 0
-    while heap:
+    ``queue`` (CSR by resource) has the queued units in their order, ``ptr``, ``successor`` and
+    ``lag`` the arcs by unit; ``waiting``, the number of arcs into each unit, is used up.
+    """
+    n, sequenced = len(resource), len(queue)
+    head = [queue_ptr[r] for r in range(len(queue_ptr) - 1)]
+    free = [0.0] * len(head)
+    ready = [0.0] * n
+    begin = [-1.0] * n
+    heap = [(0.0, True, 0)]
+    heap.clear()
+    look_at = list(range(n))
+    while True:
+        # Queue the units whose inputs are there and whose turn has come.
+        while len(look_at) > 0:
+            u = look_at.pop()
+            r = resource[u]
+            if waiting[u] > 0 or begin[u] >= 0:
+                continue
+            if u < sequenced and (head[r] >= queue_ptr[r + 1] or queue[head[r]] != u):
+                continue
+            # Copies go before operators at equal times: they free what others wait for.
+            heapq.heappush(heap, (max(ready[u], free[r]), u < sequenced, u))
+        if len(heap) == 0:
+            return begin
         time, _, u = heapq.heappop(heap)
         r = resource[u]
         if begin[u] >= 0:
             continue
         if free[r] > time:
-            offer(u)
+            look_at.append(u)
             continue
         begin[u] = time
-        done += 1
-        end = free[r] = time + length[u]
-        for v, lag in successors[u]:
-            ready[v] = max(ready[v], end + lag)
+        end = time + length[u]
+        free[r] = end
+        for i in range(ptr[u], ptr[u + 1]):
+            v = successor[i]
+            ready[v] = max(ready[v], end + lag[i])
             waiting[v] -= 1
-            offer(v)
+            if waiting[v] == 0:
+                look_at.append(v)
         if u < sequenced:
             head[r] += 1
-            if head[r] < len(queue[r]):
-                offer(queue[r][head[r]])
-    if done < len(units):
-        _raise_deadlock(tasks, units, begin, sequenced)
-    start = np.empty(tasks.n_tasks)
-    for u, block in enumerate(units):
-        if block in block_times and block_times[block] < tasks.duration[list(block)].sum():
-            start[list(block)] = begin[u]
-            continue
-        time = begin[u]
-        for task in block:
-            start[task] = time
-            time += tasks.duration[task]
-    return start
+            if head[r] < queue_ptr[r + 1]:
+                look_at.append(queue[head[r]])
 
 
-def _raise_deadlock(tasks: Tasks, units: list[Block], begin: list[float], sequenced: int) -> None:
+def _raise_deadlock(tasks: Tasks, units: list[Block], begin: FloatArray) -> None:
     names = tasks.problem.graph.operator_ids
-    stuck = [names[units[u][0]] for u in range(sequenced) if begin[u] < 0][:4]
+    stuck = [names[units[u][0]] for u in np.flatnonzero(begin < 0)[:4].tolist()]
     raise DeadlockError(
         "the order cannot be run: "
         + ", ".join(f"'{name}'" for name in stuck)
