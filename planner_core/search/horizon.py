@@ -110,8 +110,8 @@ class HorizonSearch:
         """Ask one horizon; the answer goes into the state. None: it was empty at once."""
         state, question = self.state, self.question
         phase = f"MIP, horizon {horizon * question.slot:g}"
-        state.enter(phase)
         if self.built is None or self.built[0] != horizon:
+            state.enter(f"building the {phase}")
             begin = time.monotonic()
             try:
                 built = question.build(horizon, lambda: self._outdated(horizon))

@@ -90,7 +90,7 @@ def test_a_long_search_is_watched_and_stopped(page):
     choice.click()
     choice.fill("5, 7, 3")  # the list draws only the options in view
     page.get_by_role("option", name="The same with F, I, W = 5, 7, 3").click()
-    page.get_by_text("Transfers cost DualPipe").first.wait_for()
+    page.get_by_text("DualPipe takes 372").first.wait_for()
     solve(page)
     stop = page.get_by_role("button", name="Stop")
     stop.wait_for()
