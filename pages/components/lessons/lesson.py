@@ -1,0 +1,136 @@
+"""Draw one lesson: text, sliders, schedules in time, formulas, question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.components.lessons.examples import Example
+from pages.components.lessons.model import Check, Knob, Lesson, Numbers
+from pages.components.lessons.player import player
+from pages.components.lessons.quiz import quiz
+from planner_core.charts.numbers import number, percent
+
+SHOWN_AT_FIRST = 2
+"""Schedules of a lesson that are drawn at first; all are in its table."""
+
+
+def draw_lesson(lesson: Lesson) -> bool:
+    """Draw a lesson; return whether its question has been answered."""
+    text, controls = st.columns([3, 2], gap="large")
+    with text:
+        st.markdown(lesson.text)
+    with controls, st.container(border=True):
+        numbers = _knobs(lesson)
+    signature = f"{lesson.key} " + " ".join(f"{k}={v:g}" for k, v in numbers.items())
+    results = lesson.examples(numbers)
+    for reason in [result for result in results if isinstance(result, str)]:
+        st.info(f"{reason[:1].upper()}{reason[1:]}", icon=":material/info:")
+    examples = [result for result in results if isinstance(result, Example)]
+    if examples:
+        _schedules(lesson, examples, signature)
+    solved = lesson.extra is not None and lesson.extra(numbers)
+    left, right = st.columns([3, 2], gap="large")
+    checks = lesson.checks(numbers, examples) if examples else ()
+    with left:
+        if checks:
+            _check_table(checks)
+        if len(examples) > 1:
+            _figures(examples)
+    if lesson.question is None:
+        return solved
+    with right:
+        question = lesson.question(numbers, examples) if examples else None
+        if question is None:
+            st.caption("With these numbers there is nothing to ask; move a slider.")
+            return False
+        return quiz(question, signature)
+
+
+def _knobs(lesson: Lesson) -> Numbers:
+    values = {}
+    columns = st.columns(2)
+    for i, knob in enumerate(lesson.knobs):
+        values[knob.name] = float(_slider(columns[i % 2], lesson, knob))
+    return values
+
+
+def _slider(place, lesson: Lesson, knob: Knob) -> float:  # noqa: ANN001
+    kind = int if float(knob.step).is_integer() else float
+    return place.slider(
+        knob.label,
+        kind(knob.low),
+        kind(knob.high),
+        kind(knob.default),
+        kind(knob.step),
+        format="%g",
+        key=f"learn/{lesson.key}/{knob.name}",
+        help=knob.help,
+    )
+
+
+def _schedules(lesson: Lesson, examples: list[Example], signature: str) -> None:
+    shown = examples
+    if len(examples) > SHOWN_AT_FIRST:
+        titles = [example.title for example in examples]
+        picked = st.pills(
+            "Schedules to draw",
+            titles,
+            selection_mode="multi",
+            default=titles[:SHOWN_AT_FIRST],
+            key=f"learn/{lesson.key}/schedules",
+        )
+        shown = [example for example in examples if example.title in picked] or examples[:1]
+    notes = [_note(example) for example in shown]
+    player(shown, f"{signature} " + "+".join(e.name for e in shown), note=notes)
+
+
+def _note(example: Example) -> str:
+    """Say where a schedule needs more memory than the devices have."""
+    over = [device for device in example.metrics.devices if device.peak_memory > device.memory]
+    if not over:
+        return ""
+    worst = max(over, key=lambda device: device.peak_memory)
+    return (
+        f"does not fit: {worst.id} would hold {number(worst.peak_memory)} activations, "
+        f"its limit is {number(worst.memory)}"
+    )
+
+
+def _check_table(checks: Sequence[Check]) -> None:
+    st.markdown("**Formula beside simulation**")
+    lines = ["| | Formula | gives | simulated | |", "|:--|:--|--:|--:|:--|"]
+    for check in checks:
+        lines.append(
+            f"| {check.what} | ${check.formula}$ | {_value(check.predicted, check.unit)} | "
+            f"{_value(check.simulated, check.unit)} | {_agreement(check)} |"
+        )
+    st.markdown("\n".join(lines))
+
+
+def _agreement(check: Check) -> str:
+    if check.beyond:
+        return f"does not apply: {check.beyond}"
+    return ":green[agree]" if check.agrees else ":red[differ]"
+
+
+def _value(value: float, unit: str) -> str:
+    if unit == "%":
+        return percent(value)
+    return f"{number(round(value, 6))} {'act.' if unit == 'activations' else unit}"
+
+
+def _figures(examples: Sequence[Example]) -> None:
+    st.markdown("**Side by side**")
+    lines = [
+        "| | makespan | bubble | idle share | peak memory |",
+        "|:--|--:|--:|--:|--:|",
+    ]
+    for example in examples:
+        lines.append(
+            f"| {example.title} | {number(round(example.metrics.makespan, 6))} ms | "
+            f"{number(round(example.bubble, 6))} ms | {percent(example.metrics.idle_share)} | "
+            f"{number(round(max(example.peaks), 6))} act. |"
+        )
+    st.markdown("\n".join(lines))

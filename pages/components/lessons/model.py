@@ -1,0 +1,127 @@
+"""What a lesson is made of; content and drawing both speak in these records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pages.components.lessons.examples import Example
+from planner_core.problem import RELATIVE_TOLERANCE
+
+Numbers = Mapping[str, float]
+"""Values of a lesson's sliders by name."""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A slider; whole numbers if ``step`` is one."""
+
+    name: str
+    label: str
+    low: float
+    high: float
+    default: float
+    step: float
+    help: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A formula beside what the simulator measured.
+
+    Parameters
+    ----------
+    what : str
+    formula : str
+        LaTeX.
+    predicted, simulated : float
+    unit : str
+        ``%`` for shares, which are then given as 0 … 1.
+    beyond : str
+        Why the formula does not hold for these numbers; empty where it does.
+    """
+
+    what: str
+    formula: str
+    predicted: float
+    simulated: float
+    unit: str
+    beyond: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both are the same number."""
+        return same(self.predicted, self.simulated)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about the numbers on screen; a choice if it has choices, else a number."""
+
+    text: str
+    answer: float | str
+    why: str
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One step of the tour.
+
+    Parameters
+    ----------
+    key : str
+        In links.
+    title, text : str
+        The text is Markdown.
+    knobs : tuple of Knob
+    examples : callable
+        Schedules to draw; a sentence in place of one that the numbers do not allow.
+    checks : callable
+        Formulas beside the simulated numbers; called with the examples there are.
+    question : callable, optional
+        Returns None where the numbers leave nothing to ask.
+    extra : callable, optional
+        Draws what is special to the lesson, below the examples; returns whether that alone
+        finishes the lesson.
+    """
+
+    key: str
+    title: str
+    text: str
+    knobs: tuple[Knob, ...]
+    examples: Callable[[Numbers], Sequence[Example | str]]
+    checks: Callable[[Numbers, Sequence[Example]], Sequence[Check]]
+    question: Callable[[Numbers, Sequence[Example]], Question | None] | None = None
+    extra: Callable[[Numbers], bool] | None = None
+
+
+def same(first: float, second: float) -> bool:
+    """Whether two numbers agree within rounding."""
+    return abs(first - second) <= 1e3 * RELATIVE_TOLERANCE * max(1.0, abs(first), abs(second))
+
+
+def devices_knob(low: int = 2, high: int = 8, default: int = 4) -> Knob:
+    return Knob("p", "Devices p", low, high, default, 1, "One stage of the model on each.")
+
+
+def batches_knob(low: int = 1, high: int = 16, default: int = 8) -> Knob:
+    return Knob(
+        "m", "Micro-batches m", low, high, default, 1, "Equal pieces that the batch is cut into."
+    )
+
+
+def cost_knob(letter: str, what: str, default: float = 1.0, high: float = 3.0) -> Knob:
+    return Knob(
+        letter, f"{letter} (ms)", 0.5, high, default, 0.5,
+        f"{what}, per stage and micro-batch.",
+    )  # fmt: skip
+
+
+FUSED_COSTS = (cost_knob("F", "Forward", high=4.0), cost_knob("B", "Backward", 2.0, 4.0))
+SPLIT_COSTS = (
+    cost_knob("F", "Forward"),
+    cost_knob("I", "Backward for the input"),
+    cost_knob("W", "Backward for the weights"),
+)

@@ -1,0 +1,84 @@
+"""The optimal plan: what a lower bound is and how a solver meets it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pages.components.lessons.examples import Example, example, lesson_pipeline
+from pages.components.lessons.model import (
+    SPLIT_COSTS,
+    Check,
+    Knob,
+    Lesson,
+    Numbers,
+    Question,
+    batches_knob,
+    devices_knob,
+)
+from pages.components.lessons.proof import proof
+from planner_core.charts.numbers import number
+from planner_core.problem import Problem
+
+EXPERTS = ("1f1b", "zb-h1", "zb-greedy")
+
+
+def _problem(v: Numbers) -> Problem:
+    return lesson_pipeline(
+        int(v["p"]), int(v["m"]), F=v["F"], I=v["I"], W=v["W"], memory=v["memory"]
+    )
+
+
+def _examples(v: Numbers) -> list[Example | str]:
+    return [example(name, _problem(v)) for name in EXPERTS]
+
+
+def _load_bound(v: Numbers) -> float:
+    return (v["p"] - 1) * v["F"] + v["m"] * (v["F"] + v["I"] + v["W"])
+
+
+def _checks(v: Numbers, shown: Sequence[Example]) -> list[Check]:
+    return []
+
+
+def _question(v: Numbers, shown: Sequence[Example]) -> Question:
+    p, m = int(v["p"]), int(v["m"])
+    start, work = (p - 1) * v["F"], m * (v["F"] + v["I"] + v["W"])
+    return Question(
+        f"gpu{p - 1} cannot start before micro-batch 0 has come through the other devices, and "
+        f"then has all its own work to do. Which makespan can therefore no schedule beat?",
+        _load_bound(v),
+        f"(p−1)F = {number(start)} ms of waiting and m(F+I+W) = {number(work)} ms of work: "
+        f"{number(start + work)} ms. This is a lower bound by device load. Tight memory pushes "
+        "the true optimum above it; then a stronger argument or the solver has to prove more.",
+        "ms",
+    )
+
+
+def _prove(v: Numbers) -> bool:
+    proof(_problem(v), key="optimum")
+    return False
+
+
+OPTIMUM = Lesson(
+    key="optimum",
+    title="The optimal plan",
+    text="""
+So far people invented each order. A **planner** searches all orders: it writes the problem as a
+mixed-integer programme (who runs when, memory never above the limit) and returns a plan with a
+**proof**. The proof is a *lower bound*: an argument that no schedule is shorter. Where plan and
+bound meet, the plan is optimal, and nobody need look further.
+
+Below, expert schedules for the same devices with a memory limit. Those that need more are marked.
+Then let the planner solve the problem, and try a tighter memory.
+""",
+    knobs=(
+        devices_knob(high=4, default=4),
+        batches_knob(low=2, high=8, default=6),
+        Knob("memory", "Memory (activations)", 1, 8, 3, 1, "Limit of every device."),
+        *SPLIT_COSTS,
+    ),
+    examples=_examples,
+    checks=_checks,
+    question=_question,
+    extra=_prove,
+)
