@@ -14,7 +14,7 @@ from planner_core.baselines.registry import (
     evaluate,
     reason_not_applicable,
 )
-from planner_core.baselines.templates import templates
+from planner_core.baselines.templates import compiled_templates, quick_templates, templates
 from planner_core.problem import NotApplicable, PlannerError, Problem
 from planner_core.schedule import Schedule
 
@@ -93,8 +93,10 @@ __all__ = [
     "Registry",
     "all_baselines",
     "available",
+    "compiled_templates",
     "expert_schedules",
     "fitting_schedules",
+    "quick_templates",
     "run_baseline",
     "templates",
 ]

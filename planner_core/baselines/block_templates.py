@@ -27,11 +27,28 @@ MAX_PASSES = 20_000
 
 
 def block_schedules(problem: Problem, view: PipelineView) -> Iterator[tuple[str, Schedule]]:
-    """Yield squeezed building blocks, as they are and with gaps filled for the real costs.
+    """Yield squeezed building blocks as they are."""
+    for layout, name, rows in _orders(problem, view):
+        yield from _timed(problem, layout, name, rows)
+
+
+def filled_block_schedules(problem: Problem, view: PipelineView) -> Iterator[tuple[str, Schedule]]:
+    """Yield squeezed building blocks with their gaps filled for the real costs.
 
     The order on a device, and with it the memory, does not depend on the durations: blocks of
     unit passes serve unequal costs too.
     """
+    # Imported here: numba takes longer to load than the blocks take to squeeze.
+    from planner_core.baselines.gap_filling import best_filling, without_weights
+
+    for layout, name, rows in _orders(problem, view):
+        refilled = best_filling(layout, [without_weights(rows)])
+        if refilled is not None:
+            yield from _timed(problem, layout, f"{name}, gaps filled", refilled)
+
+
+def _orders(problem: Problem, view: PipelineView) -> Iterator[tuple[Layout, str, Rows]]:
+    """Yield the order on every device that each building block means."""
     if not view.is_split or problem.graph.n_operators > MAX_PASSES:
         return
     found = _flow_of(problem, view)
@@ -41,21 +58,11 @@ def block_schedules(problem: Problem, view: PipelineView) -> Iterator[tuple[str,
     limit, freed_by_input = _activations(layout)
     if limit < 1:
         return
-    orders: list[tuple[str, Rows]] = []
     for down, up in ADVANCES:
         block = shortest_block(layout.n_ranks, down, up, flow)
         if block is not None:
             rows = rows_from_block(layout, block, flow, limit, freed_by_input)
-            orders.append((f"building block {down}-{up}", rows))
-    for name, rows in orders:
-        yield from _timed(problem, layout, name, rows)
-    # Imported here: numba takes longer to load than the blocks take to squeeze.
-    from planner_core.baselines.gap_filling import best_filling, without_weights
-
-    for name, rows in orders:
-        refilled = best_filling(layout, [without_weights(rows)])
-        if refilled is not None:
-            yield from _timed(problem, layout, f"{name}, gaps filled", refilled)
+            yield layout, f"building block {down}-{up}", rows
 
 
 def _timed(

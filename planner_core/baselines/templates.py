@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from planner_core.baselines.block_templates import block_schedules
+from planner_core.baselines.block_templates import block_schedules, filled_block_schedules
 from planner_core.baselines.layout import view_of
 from planner_core.problem import NotApplicable, PlannerError, Problem
 from planner_core.problem.graph import FloatArray
@@ -34,20 +34,44 @@ def templates(problem: Problem) -> Iterator[tuple[str, Schedule]]:
     schedule : Schedule
         Validated.
     """
+    found = False
+    for name, schedule in quick_templates(problem):
+        found = True
+        yield name, schedule
+    yield from compiled_templates(problem, enough=found)
+
+
+def quick_templates(problem: Problem) -> Iterator[tuple[str, Schedule]]:
+    """Yield those of :func:`templates` that need no compiled code."""
+    yield from _valid(problem, block_schedules)
+
+
+def compiled_templates(problem: Problem, *, enough: bool = False) -> Iterator[tuple[str, Schedule]]:
+    """Yield those of :func:`templates` that need compiled code.
+
+    With ``enough``, large problems do without the slow ones.
+    """
+    for source in (filled_block_schedules, _warm_up_schedules, _greedy_schedules):
+        if enough and problem.graph.n_operators > GREEDY_OPERATORS:
+            return
+        for name, schedule in _valid(problem, source):
+            enough = True
+            yield name, schedule
+
+
+def _valid(
+    problem: Problem,
+    source: Callable[[Problem, PipelineView], Iterator[tuple[str, Schedule]]],
+) -> Iterator[tuple[str, Schedule]]:
     if not problem.is_placed:
         return
     try:
         view = view_of(problem)
     except NotApplicable:
         return
-    found = False
-    for source in (block_schedules, _warm_up_schedules, _greedy_schedules):
-        if found and problem.graph.n_operators > GREEDY_OPERATORS:
-            return
-        for name, schedule in source(problem, view):
-            if not validate(problem, schedule):
-                found = True
-                yield name, schedule
+    for name, schedule in source(problem, view):
+        if not validate(problem, schedule):
+            yield name, schedule
 
 
 def _warm_up_schedules(problem: Problem, view: PipelineView) -> Iterator[tuple[str, Schedule]]:
