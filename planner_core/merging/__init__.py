@@ -1,5 +1,6 @@
 """Upper level: merge operators, choose stages and placement."""
 
+from planner_core.merging.cells import Cells
 from planner_core.merging.stages import derived_stages
 
-__all__ = ["derived_stages"]
+__all__ = ["Cells", "derived_stages"]

@@ -14,6 +14,7 @@ from planner_core.schedule import Schedule
 from planner_core.search.horizon import HorizonSearch
 from planner_core.search.questions import FreeQuestion, PlacedQuestion
 from planner_core.search.settling import settle
+from planner_core.search.stages import is_micro_batched_training, search_stages
 from planner_core.search.state import SearchState
 
 ASK_ALONE = 30_000
@@ -47,6 +48,8 @@ def search_makespan(state: SearchState) -> None:
             return
     if state.schedule is None or not problem.is_placed:
         offer_list_schedules(state)
+    if is_micro_batched_training(problem) and not state.stopped():
+        search_stages(state, search_makespan)
     if state.stopped() or settle(state, state.clock.elapsed + SETTLING * state.clock.remaining):
         return
     search = _horizon_search(state)

@@ -1,0 +1,197 @@
+"""Bi-level search for micro-batched training: stages and placement above, schedule below.
+
+Above, contiguous partitions of the graph for several placements; below, for each of them, the
+placed pipeline with its cells merged (a few hundred operators at most, whatever the graph), on
+which expert schedules, templates, the MIP and local search work as for any other problem. The
+partitions share the time by halving: every round keeps the better half. What they find is
+expanded to the original operators and offered; the operators are the same, so the schedules
+carry over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner_core.baselines import PIPELINE_BASELINES
+from planner_core.merging import Cells
+from planner_core.problem import InputError, NotApplicable, PlannerError, Problem
+from planner_core.problem.graph import KIND_CODE
+from planner_core.problem.pipeline import PHASES
+from planner_core.schedule import Schedule
+from planner_core.search.experts import run_expert, stage_variants
+from planner_core.search.progress import Progress
+from planner_core.search.state import Clock, SearchState
+
+SHARE = 0.6
+"""Share of the time that is left which goes to stages; the rest improves all together."""
+
+EXPERT_SHARE = 0.25
+"""Share of that which expert schedules may take."""
+
+ORDER_SHARE = 0.5
+"""Share of the time left after that for the order of the original operators, devices fixed."""
+
+ROUNDS = 3
+"""How often the better half of the partitions goes on."""
+
+EXPANDED_OPERATORS = 30_000
+"""In larger graphs only the best schedule of a round is expanded, not every better one."""
+
+LARGEST = 400_000
+"""Graphs above this size are left to others: expanding one schedule would take too long."""
+
+PLACEMENTS: tuple[tuple[str, int], ...] = (
+    ("linear", 1),
+    ("v", 2),
+    ("wave", 4),
+    ("interleaved", 2),
+    ("wave", 3),
+    ("bidirectional", 2),
+    ("wave", 6),
+    ("interleaved", 3),
+)
+"""Placement and chunks per device, the most promising first."""
+
+Search = Callable[[SearchState], None]
+
+
+def is_micro_batched_training(problem: Problem) -> bool:
+    """Whether stages are worth deriving: several micro-batches, a backward pass, free operators."""
+    graph = problem.template
+    batches = max(problem.micro_batches, int(graph.micro_batch.max(initial=-1)) + 1)
+    backward = [KIND_CODE[kind] for kind in PHASES[1:]]
+    return (
+        batches > 1
+        and problem.n_devices > 1
+        and not problem.is_placed
+        and bool(np.isin(graph.kind, backward).any())
+    )
+
+
+def search_stages(state: SearchState, search: Search) -> None:
+    """Offer the best of derived stages to ``state``.
+
+    Parameters
+    ----------
+    state : SearchState
+        Of the makespan, for a problem that :func:`is_micro_batched_training` says yes to.
+    search : callable
+        Makespan search for one placed problem.
+    """
+    problem = state.problem
+    if problem.graph.n_operators > LARGEST or problem.cluster.staged:
+        return
+    end = time.monotonic() + SHARE * state.clock.remaining
+    state.enter("expert schedules on derived stages")
+    _offer_experts(state, time.monotonic() + EXPERT_SHARE * (end - time.monotonic()))
+    rivals = list(_rivals(state, end))
+    for n in range(ROUNDS):
+        left = ROUNDS - n
+        for i, rival in enumerate(rivals):
+            now = time.monotonic()
+            if state.stopped() or now >= end:
+                break
+            rival.search(state, search, now + (end - now) / (left * (len(rivals) - i)))
+        rivals.sort(key=lambda rival: rival.value)
+        rivals = rivals[: max(1, len(rivals) // 2)]
+    _improve_order(state, time.monotonic() + ORDER_SHARE * state.clock.remaining)
+
+
+def _improve_order(state: SearchState, deadline: float) -> None:
+    """Improve the order of the original operators where the best schedule has placed them."""
+    from planner_core.search.local_search import improve
+
+    schedule = state.schedule
+    if schedule is None or state.stopped():
+        return
+    state.enter("local search on the best stages")
+
+    def offer(better: Schedule) -> None:
+        state.offer(better, "local search on derived stages")
+
+    improve(
+        state.problem.with_placement(schedule.device),
+        schedule,
+        deadline=min(deadline, state.clock.deadline),
+        target=max(state.bound, state.target),
+        on_improve=offer,
+        cancelled=state.stopped,
+    )
+
+
+def _offer_experts(state: SearchState, deadline: float) -> None:
+    for baseline in PIPELINE_BASELINES:
+        if state.stopped() or time.monotonic() > deadline:
+            return
+        try:
+            result = run_expert(baseline.name, state.problem)
+        except PlannerError:
+            continue
+        if result.fits:
+            state.offer(result.schedule, f"{result.title} on derived stages")
+
+
+def _rivals(state: SearchState, deadline: float) -> Iterator[_Rival]:
+    """Yield the partitions worth a search: those that colocation allows."""
+    for placement, chunks in PLACEMENTS:
+        if state.stopped() or time.monotonic() > deadline:
+            return
+        try:
+            for placed in stage_variants(state.problem, placement, chunks):
+                if _keeps_colocation(placed):
+                    name = placement if chunks < 3 else f"{placement} {chunks}"
+                    yield _Rival(f"{name} stages", Cells.of(placed))
+        except (NotApplicable, InputError):
+            continue
+
+
+def _keeps_colocation(placed: Problem) -> bool:
+    graph, device = placed.graph, placed.fixed_device
+    members = np.flatnonzero(graph.colocation >= 0)
+    pairs = np.unique(np.stack([graph.colocation[members], device[members]]), axis=1)
+    return len(np.unique(pairs[0])) == pairs.shape[1]
+
+
+@dataclass
+class _Rival:
+    """One partition, as cells on devices, and the best schedule of them."""
+
+    name: str
+    cells: Cells
+    best: SearchState | None = None
+    value: float = np.inf
+
+    def search(self, state: SearchState, search: Search, deadline: float) -> None:
+        """Go on with the cells until the deadline; offer what comes of it."""
+        now = time.monotonic()
+        every = self.cells.full.graph.n_operators <= EXPANDED_OPERATORS
+
+        def relay(event: Progress) -> None:
+            state.enter(f"{self.name}: {event.phase}", event.model_size)
+            if every and event.schedule is not None:
+                self.offer(state, inner)
+
+        inner = SearchState(
+            self.cells.problem, "makespan", Clock(now, deadline), state.cancel, relay
+        )
+        if self.best is not None:
+            inner.bound, inner.proved_by = self.best.bound, self.best.proved_by
+            if self.best.schedule is not None:
+                inner.offer(self.best.schedule, self.best.found_by or "search")
+        self.best = inner
+        if not inner.stopped():
+            search(inner)
+        if not every:
+            self.offer(state, inner)
+
+    def offer(self, state: SearchState, inner: SearchState) -> None:
+        """Expand the best schedule of the cells and offer it."""
+        if inner.schedule is None:
+            return
+        schedule = self.cells.expand(inner.schedule)
+        state.offer(schedule, f"{inner.found_by} on {self.name}")
+        self.value = min(self.value, schedule.makespan)
