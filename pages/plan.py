@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages.components.compare import compare, verdict
 from pages.components.live import live
+from pages.components.session_settings import unit_of
 from pages.components.settings import controls
 from pages.components.setup import setup
 from pages.components.solves import Kept, plan_of, queue, start
@@ -25,8 +26,10 @@ def show_plan(kept: Kept) -> None:
     if plan.schedule is None:
         st.error(f"No plan: {plan.reason}.", icon=":material/block:")
         return
-    unit = problem.time_unit
-    head = f"**Makespan {number(plan.makespan)} {unit}**, {verdict(kept)}"
+    measure = problem.objective.primary
+    unit = unit_of(problem, measure)
+    title = measure.replace("_", " ").capitalize()
+    head = f"**{title} {number(plan.value)} {unit}**, {verdict(kept)}"
     tail = f" Found by {plan.found_by} in {plan.seconds:.1f} s."
     if plan.status == "optimal":
         st.success(f"{head}.{tail}", icon=":material/verified:")
@@ -39,20 +42,16 @@ def show_plan(kept: Kept) -> None:
         )
     figures = metrics(problem, plan.schedule)
     tiles = (
-        (f"Makespan ({unit})", number(figures.makespan)),
-        (f"Lower bound ({_unit(kept)})", number(plan.lower_bound)),
+        (f"{title} ({unit})", number(plan.value)),
+        (f"Lower bound ({unit})", number(plan.lower_bound)),
         ("Gap", percent(plan.gap)),
         ("Idle share", percent(figures.idle_share)),
-        (f"Peak memory ({problem.memory_unit})", number(figures.peak_memory)),
+        (f"Makespan ({problem.time_unit})", number(figures.makespan))
+        if measure != "makespan"
+        else (f"Peak memory ({problem.memory_unit})", number(figures.peak_memory)),
     )
     for column, (label, value) in zip(st.columns(len(tiles)), tiles, strict=True):
         column.metric(label, value)
-
-
-def _unit(kept: Kept) -> str:
-    problem = kept.plan.problem
-    timed = problem.objective.primary in ("makespan", "period")
-    return problem.time_unit if timed else problem.memory_unit
 
 
 job = st.session_state.get("job")

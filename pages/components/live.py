@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.components.session_settings import unit_of
 from pages.components.setup import theme
 from pages.components.solves import keep, queue
 from planner_core.charts import convergence, gantt
@@ -41,6 +42,16 @@ def live(job: SolveProcess) -> None:
         _figures(job, known)
 
 
+def _model(known: Snapshot) -> str:
+    """Size of the model, or what there is in its place."""
+    if known.phase.startswith("building"):
+        return "building"
+    size = known.model_size
+    if size is None:
+        return "none yet"
+    return f"{size.columns:,} × {size.rows:,}"
+
+
 def _state(job: SolveProcess, known: Snapshot) -> str:
     if known.state == "waiting":
         place = queue().place(job)
@@ -53,7 +64,7 @@ def _state(job: SolveProcess, known: Snapshot) -> str:
 def _figures(job: SolveProcess, known: Snapshot) -> None:
     problem = job.problem
     name = problem.objective.primary
-    unit = problem.time_unit if name in ("makespan", "period") else problem.memory_unit
+    unit = unit_of(problem, name)
     gap = None
     if known.incumbent is not None and known.lower_bound is not None:
         gap = relative_gap(known.incumbent, known.lower_bound)
@@ -65,8 +76,9 @@ def _figures(job: SolveProcess, known: Snapshot) -> None:
         ("Elapsed (s)", f"{known.elapsed:.1f}", f"of {job.options.time_limit:g} s"),
         (
             "Model",
-            "–" if size is None else f"{size.columns:,} × {size.rows:,}",
-            "columns × rows of the mixed-integer programme",
+            _model(known),
+            "Columns × rows of the mixed-integer programme"
+            + ("." if size is None else f", with {size.nonzeros:,} coefficients."),
         ),
     )
     for column, (label, value, note) in zip(st.columns(len(tiles)), tiles, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +12,8 @@ import streamlit as st
 
 from pages.components.setup import ROOT
 from planner_core.formats import UPLOAD_LIMIT, parse_problem_file
-from planner_core.problem import Objective, Problem, check_problem
+from planner_core.problem import Cluster, Problem
+from planner_core.problem.settings import Settings
 from planner_core.schedule import micro_batch_count
 
 SAMPLES = ROOT / "sample_graphs"
@@ -93,31 +94,43 @@ def read_upload(name: str, data: bytes) -> str:
     return add_problem(problem, problem.name, f"Uploaded from {name}.")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def with_settings(
-    problem: Problem, memory: float | None, minimize: str, budget: float | None
+    problem: Problem,
+    *,
+    minimize: tuple[str, ...] | None = None,
+    budgets: tuple[tuple[str, float], ...] | None = None,
+    memory: float | None = None,
+    micro_batches: int | None = None,
+    cluster: Cluster | None = None,
 ) -> Problem:
-    """Return a problem with another memory limit and objective; the same for the same settings.
+    """Return a problem with settings applied; the same object for the same settings.
 
     Raises
     ------
-    InputError
-        If a number is out of range.
+    InputError, NotApplicable
+        If a setting is out of range or does not go with the problem.
     """
-    changed = problem
-    if memory is not None:
-        changed = changed.with_memory(memory)
-    budgets = {k: v for k, v in problem.objective.subject_to.items() if k != minimize}
-    if budget is not None:
-        budgets["makespan"] = budget
-    rest = tuple(name for name in problem.objective.minimize if name != minimize)
-    same = minimize == problem.objective.primary
-    changed = replace(
-        changed,
-        objective=Objective((minimize, *(rest if same else ())), budgets),
+    return Settings(
+        minimize=minimize,
+        subject_to=None if budgets is None else dict(budgets),
+        memory=memory,
+        micro_batches=micro_batches,
+        cluster=cluster,
+    ).apply(problem)
+
+
+def configured(problem: Problem, settings: Settings) -> Problem:
+    """Return :func:`with_settings` of a record of settings."""
+    budgets = settings.subject_to
+    return with_settings(
+        problem,
+        minimize=settings.minimize,
+        budgets=None if budgets is None else tuple(sorted(budgets.items())),
+        memory=settings.memory,
+        micro_batches=settings.micro_batches,
+        cluster=settings.cluster,
     )
-    check_problem(changed)
-    return changed
 
 
 def common_memory(problem: Problem) -> float | None:
@@ -145,6 +158,7 @@ __all__ = [
     "add_problem",
     "base_problem",
     "common_memory",
+    "configured",
     "default_key",
     "facts",
     "own_problems",

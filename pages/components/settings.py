@@ -1,4 +1,4 @@
-"""The strip of controls above a plan: problem, limits, objective, time."""
+"""The strip of controls above a plan: problem, objective, limits, micro-batches, time."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import streamlit as st
 from pages.components.problems import (
     base_problem,
     common_memory,
+    configured,
     default_key,
     facts,
-    read_upload,
     sources,
-    with_settings,
 )
-from planner_core.formats import UPLOAD_LIMIT
-from planner_core.problem import PlannerError, Problem
-from planner_core.schedule import micro_batch_count
-
-OBJECTIVES: dict[str, str] = {"makespan": "shortest makespan", "peak_memory": "smallest memory"}
-"""What the app can minimise, and how it says so."""
+from pages.components.scenario import follow_link, scenario_popover, write_link
+from pages.components.session_settings import MEASURE_TITLES, given_cluster, settings_of, unit_of
+from pages.components.upload import upload_popover
+from planner_core.problem import MEASURES, PlannerError, Problem
+from planner_core.problem.micro_batches import micro_batch_range
+from planner_core.problem.settings import TIME_LIMIT
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,114 +34,126 @@ class Chosen:
 def controls(running: bool) -> Chosen | None:
     """Draw the controls; None if they ask for something impossible, which they then say."""
     with st.container(border=True):
-        key = choose_problem()
-        return _limits(base_problem(key), key, running)
+        key = choose_problem(all_settings=True)
+        return _limits(key, running)
 
 
-def choose_problem() -> str:
-    """Draw the choice of a problem, with an upload beside it; return its key."""
+def choose_problem(*, all_settings: bool = False) -> str:
+    """Draw the choice of a problem, with an upload beside it; return its key.
+
+    Parameters
+    ----------
+    all_settings : bool
+        Also offer budgets and the scenario as a file.
+    """
+    follow_link()
     offered = sources()
     if st.session_state.get("problem") not in offered:
         st.session_state["problem"] = default_key()
-    first, second = st.columns([5, 3], vertical_alignment="bottom")
-    key = first.selectbox(
+    columns = st.columns(
+        [4.4, 1.8, 1.8, 1.8] if all_settings else [5, 3], vertical_alignment="bottom"
+    )
+    key = columns[0].selectbox(
         "Problem",
         list(offered),
         format_func=lambda key: offered[key].title,
         key="problem",
-        help="A sample, or a problem you uploaded or generated.",
+        help="A sample, or a problem you uploaded, generated or drew.",
     )
-    with second, st.popover("Upload a problem", icon=":material/upload:", width="stretch"):
-        _upload()
+    with columns[1]:
+        upload_popover()
+    if all_settings:
+        with columns[2], st.popover("Budgets", icon=":material/tune:", width="stretch"):
+            _budgets(base_problem(key), key)
+        with columns[3]:
+            scenario_popover(key)
     st.caption(f"{offered[key].teaches}  \n{facts(base_problem(key))}")
+    if message := st.session_state.get("link_error"):
+        st.error(message, icon=":material/link_off:")
     return key
 
 
-def _limits(base: Problem, key: str, running: bool) -> Chosen | None:
-    goal, limit, budget_column, seconds, button = st.columns(
-        [2.2, 2, 2, 1.6, 1.6], vertical_alignment="bottom"
+def _limits(key: str, running: bool) -> Chosen | None:
+    base = base_problem(key)
+    goal, limit, batches, seconds, button = st.columns(
+        [2.2, 2, 1.6, 1.6, 1.6], vertical_alignment="bottom"
     )
-    primary = base.objective.primary
-    goals = list(OBJECTIVES) if primary in OBJECTIVES else [primary, *OBJECTIVES]
-    minimize = goal.selectbox(
+    goal.selectbox(
         "Objective",
-        goals,
-        index=goals.index(primary),
-        format_func=lambda name: OBJECTIVES.get(name, f"smallest {name}"),
+        MEASURES,
+        index=MEASURES.index(base.objective.primary),
+        format_func=MEASURE_TITLES.__getitem__,
         key=f"objective/{key}",
-        help="What the plan minimises first.",
+        help="What the plan minimises first. Makespan: time for all micro-batches. Period: time "
+        "per micro-batch in steady state. Peak memory: on the fullest device. Transfer: volume "
+        "moved between devices.",
     )
-    common = common_memory(base)
-    memory = limit.number_input(
+    limit.number_input(
         f"Memory limit ({base.memory_unit})",
         min_value=0.0,
-        value=common,
+        value=common_memory(given_cluster(base, key)),
         placeholder="as in the problem",
         step=1.0,
         format="%g",
         key=f"memory/{key}",
-        help="What each device may hold at any instant. Empty: the limits of the problem.",
+        help="What each device may hold at any instant. Empty: the limits of the cluster.",
     )
-    batches = micro_batch_count(base)
-    budget = budget_column.number_input(
-        f"Makespan budget ({base.time_unit})",
-        min_value=0.0,
-        value=base.objective.subject_to.get("makespan"),
-        placeholder="none" if minimize != "makespan" else "only with memory",
-        disabled=minimize == "makespan",
-        format="%g",
-        key=f"budget/{key}",
-        help=f"The longest makespan allowed for all {batches} micro-batches, "
-        "while memory is minimised.",
+    batches.number_input(
+        "Micro-batches",
+        min_value=1,
+        max_value=100_000,
+        value=micro_batch_range(base),
+        key=f"micro_batches/{key}",
+        help="How many micro-batches one step of training or one run is cut into.",
     )
     time_limit = seconds.number_input(
         "Time limit (s)",
         min_value=1,
         max_value=3600,
-        value=30,
+        value=int(TIME_LIMIT),
         key="time_limit",
         help="Wall-clock seconds until the best plan so far is taken.",
     )
     pressed = button.button(
         "Solve", type="primary", width="stretch", disabled=running, icon=":material/play_arrow:"
     )
+    write_link(key)
+    if f"cluster/{key}" in st.session_state:
+        st.caption(":material/dns: The cluster is the one set on the **Cluster** page.")
     try:
-        problem = with_settings(
-            base,
-            None if memory == common else memory,
-            minimize,
-            budget if minimize != "makespan" else None,
-        )
+        problem = configured(base, settings_of(key))
     except PlannerError as error:
         st.error(_sentence(str(error)), icon=":material/error:")
         return None
     return Chosen(problem, float(time_limit), pressed)
 
 
-def _upload() -> None:
-    """File field; a bad file leaves everything as it was and says what is wrong."""
-    st.caption(
-        f"A problem file (JSON), up to {UPLOAD_LIMIT / 2**20:g} MiB. The format is told by content."
+def _budgets(base: Problem, key: str) -> None:
+    """Further measures to minimise and limits on the rest."""
+    primary = st.session_state.get(f"objective/{key}", base.objective.primary)
+    others = [name for name in MEASURES if name != primary]
+    same = primary == base.objective.primary
+    st.multiselect(
+        "Then minimise",
+        others,
+        default=list(base.objective.minimize[1:]) if same else [],
+        format_func=MEASURE_TITLES.__getitem__,
+        key=f"then/{key}/{primary}",
+        placeholder="nothing else",
+        help="In this order, without giving up anything of what comes before.",
     )
-    st.file_uploader(
-        "Problem file",
-        key="upload",
-        label_visibility="collapsed",
-        on_change=_take_upload,
-    )
-    if message := st.session_state.get("upload_error"):
-        st.error(message, icon=":material/error:")
-
-
-def _take_upload() -> None:
-    file = st.session_state.get("upload")
-    st.session_state["upload_error"] = None
-    if file is None:
-        return
-    try:
-        st.session_state["problem"] = read_upload(file.name, file.getvalue())
-    except PlannerError as error:
-        st.session_state["upload_error"] = f"{file.name}: {error}."
+    st.caption("Largest value allowed of what is not minimised; empty: no limit.")
+    then = st.session_state.get(f"then/{key}/{primary}", [])
+    for name in others:
+        st.number_input(
+            f"{MEASURE_TITLES[name].capitalize()} budget ({unit_of(base, name)})",
+            min_value=0.0,
+            value=base.objective.subject_to.get(name),
+            placeholder="none",
+            disabled=name in then,
+            format="%g",
+            key=f"budget/{name}/{key}",
+        )
 
 
 def _sentence(text: str) -> str:

@@ -16,10 +16,12 @@ PAGES: tuple[tuple[str, str], ...] = (
     ("pages/plan.py", "Plan"),
     ("pages/trade_off.py", "Trade-off"),
     ("pages/graph.py", "Graph"),
+    ("pages/learn.py", "Learn"),
 )
 """(file, title) in the order a user meets them; an icon here would be loaded from another host."""
 
-_KEPT = ("problem", "objective/", "memory/", "budget/", "time_limit", "sweep/", "make/")
+_KEPT = ("problem", "objective/", "then/", "memory/", "micro_batches/", "budget/", "time_limit",
+         "sweep/", "make/", "learn/")  # fmt: skip
 """Beginnings of the keys of controls that keep their values when the page changes."""
 
 _STYLES = """

@@ -82,7 +82,13 @@ def limits_between(low: float, high: float, count: int) -> list[float]:
 def start_sweep(problem: Problem, limits: list[float], seconds: float) -> Sweep:
     """Queue one search per limit."""
     jobs = [
-        (limit, start(with_settings(problem, limit, "makespan", None), Options(time_limit=seconds)))
+        (
+            limit,
+            start(
+                with_settings(problem, memory=limit, minimize=("makespan",)),
+                Options(time_limit=seconds),
+            ),
+        )
         for limit in limits
     ]
     return Sweep(problem, jobs)

@@ -1,13 +1,17 @@
 import json
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from pages.components import problems, solves
 from planner_core.baselines import run_baseline
+from planner_core.formats import scenario
 from planner_core.formats.native import problem_document
 from planner_core.problem import InputError
+from planner_core.problem.settings import Settings
 from planner_core.schedule import Plan
 from planner_core.workloads import pipeline
+from tests.app.conftest import APP
 
 
 def texts(elements):
@@ -20,9 +24,7 @@ def with_plan(app, plan, error=None):
 
 
 def dualpipe_plan(**more):
-    problem = problems.with_settings(
-        problems.sample_problem("bidirectional_8x20"), None, "makespan", None
-    )
+    problem = problems.configured(problems.sample_problem("bidirectional_8x20"), Settings())
     schedule = run_baseline("dualpipe-sequential", problem).schedule
     return Plan(problem=problem, schedule=schedule, value=63.0, seconds=1.0, **more)
 
@@ -82,12 +84,70 @@ def test_a_plan_of_other_settings_is_not_shown(app):
     assert "Plan 1" not in app.dataframe[0].value["schedule"].tolist()
 
 
-def test_budget_belongs_to_the_memory_objective(app):
-    assert app.number_input(key="budget/bidirectional_8x20").disabled
+def test_budgets_are_for_what_is_not_minimised(app):
+    keys = {box.key for box in app.number_input}
+    assert "budget/makespan/bidirectional_8x20" not in keys
     app.selectbox(key="objective/bidirectional_8x20").select("peak_memory").run()
-    assert not app.number_input(key="budget/bidirectional_8x20").disabled
-    app.number_input(key="budget/bidirectional_8x20").set_value(70.0).run()
+    app.number_input(key="budget/makespan/bidirectional_8x20").set_value(70.0).run()
+    app.multiselect(key="then/bidirectional_8x20/peak_memory").select("transfer").run()
     assert not app.exception
+    assert app.number_input(key="budget/transfer/bidirectional_8x20").disabled
+    linked = scenario.unpack("".join(app.query_params["settings"]))
+    assert linked == {"minimize": ["peak_memory", "transfer"], "subject_to": {"makespan": 70.0}}
+
+
+def test_an_address_restores_the_scenario():
+    settings = Settings(minimize=("peak_memory",), memory=7.0, micro_batches=12, time_limit=9.0)
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["problem"] = "bidirectional_8x20_564"
+    app.query_params["settings"] = scenario.pack(scenario.settings_document(settings))
+    app.run()
+    assert not app.exception
+    key = app.selectbox(key="problem").value
+    assert key == "bidirectional_8x20_564"
+    assert app.selectbox(key=f"objective/{key}").value == "peak_memory"
+    assert app.number_input(key=f"memory/{key}").value == 7
+    assert app.number_input(key=f"micro_batches/{key}").value == 12
+    assert app.number_input(key="time_limit").value == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("problem", "nowhere"), ("settings", "???"), ("graph", "x" * 50), ("settings", "eJw=")],
+)
+def test_a_bad_address_is_one_sentence(name, value):
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["problem"] = "linear_4x8"
+    app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    assert "link" in texts(app.error)
+
+
+def test_a_scenario_file_restores_problem_and_settings(app):
+    settings = Settings(memory=2.0, micro_batches=6)
+    data = scenario.dump_scenario(pipeline(3, 4, name="mine"), settings).encode()
+    app.file_uploader(key="upload").upload("s.json", data, "application/json").run()
+    assert not app.exception
+    key = app.selectbox(key="problem").value
+    assert app.number_input(key=f"memory/{key}").value == 2
+    assert app.number_input(key=f"micro_batches/{key}").value == 6
+    assert "graph" in app.query_params
+
+
+def test_a_scenario_with_an_unknown_key_is_refused(app):
+    document = json.loads(scenario.dump_scenario(pipeline(3, 4), Settings()))
+    document["settings"]["colour"] = "red"
+    data = json.dumps(document).encode()
+    app.file_uploader(key="upload").upload("s.json", data, "application/json").run()
+    assert "colour" in texts(app.error)
+
+
+def test_other_micro_batches_change_the_expert_schedules(app):
+    app.number_input(key="micro_batches/bidirectional_8x20").set_value(16).run()
+    assert not app.exception
+    table = app.dataframe[0].value.set_index("schedule")
+    assert table.loc["DualPipe (sequential)", "makespan"] == 51
 
 
 def test_upload_adds_a_problem(app):
@@ -117,9 +177,8 @@ def test_a_large_upload_is_refused():
 
 def test_settings_give_the_same_problem_for_the_same_settings():
     base = problems.sample_problem("linear_4x8")
-    assert problems.with_settings(base, 3.0, "makespan", None) is problems.with_settings(
-        base, 3.0, "makespan", None
-    )
-    tight = problems.with_settings(base, 3.0, "peak_memory", 40.0)
+    settings = Settings(minimize=("peak_memory",), subject_to={"makespan": 40.0}, memory=3.0)
+    tight = problems.configured(base, settings)
+    assert tight is problems.configured(base, settings)
     assert tight.cluster.memory.tolist() == [3.0] * 4
     assert dict(tight.objective.subject_to) == {"makespan": 40.0}
