@@ -63,7 +63,9 @@ def simulate(
     _check_complete(problem, device, units)
     blocks = [unit for row in units for unit in row if len(unit) > 1]
     times = {b: t for b in blocks if block_time and (t := block_time(b)) is not None}
-    start = _dispatch(tasks, units, times)
+    every = [unit for row in units for unit in row]
+    listed = np.fromiter(chain.from_iterable(every), dtype=np.int64)
+    start = _dispatch(tasks, listed, np.array([len(unit) for unit in every], np.int64), times)
     finish = start + tasks.duration
     pairs: list[tuple[int, int]] = []
     for block, time in times.items():
@@ -112,7 +114,8 @@ def earliest_starts(tasks: Tasks, sequences: Sequence[Sequence[int]]) -> FloatAr
     DeadlockError
         If the sequences contradict the precedence.
     """
-    return _dispatch(tasks, [[(task,) for task in row] for row in sequences], {})
+    listed = np.concatenate([np.asarray(row, dtype=np.int64) for row in sequences])
+    return _dispatch(tasks, listed, np.ones(len(listed), dtype=np.int64), {})
 
 
 def _check_complete(problem: Problem, device: IntArray, units: list[list[Block]]) -> None:
@@ -134,22 +137,25 @@ def _check_complete(problem: Problem, device: IntArray, units: list[list[Block]]
 
 
 def _dispatch(
-    tasks: Tasks, order: Sequence[Sequence[Block]], block_times: dict[Block, float]
+    tasks: Tasks, listed: np.ndarray, sizes: np.ndarray, block_times: dict[Block, float]
 ) -> FloatArray:
-    """Serve units by earliest possible start; a unit is a task or a block of tasks."""
-    units: list[Block] = [block for row in order for block in row]
-    sequenced = len(units)
-    listed = np.fromiter(chain.from_iterable(units), dtype=np.int64)
+    """Serve units by earliest possible start; a unit is a task or a block of tasks.
+
+    ``listed`` has the tasks of all units in order, ``sizes`` how many of them each unit takes.
+    """
+    sequenced = len(sizes)
+    ends = np.cumsum(sizes)
     unit_of = np.full(tasks.n_tasks, -1, dtype=np.int64)
-    unit_of[listed] = np.repeat(np.arange(sequenced), [len(unit) for unit in units])
+    unit_of[listed] = np.repeat(np.arange(sequenced), sizes)
     floating = np.flatnonzero(unit_of < 0)
     n = sequenced + len(floating)
     unit_of[floating] = np.arange(sequenced, n)
     resource = np.empty(n, dtype=np.int64)
     resource[unit_of] = tasks.resource
     length = np.bincount(unit_of, weights=tasks.duration, minlength=n)
-    blocks = [(u, block) for u, block in enumerate(units) if len(block) > 1]
-    for u, block in blocks:
+    long = np.flatnonzero(sizes > 1).tolist()
+    blocks = {u: tuple(listed[ends[u] - sizes[u] : ends[u]].tolist()) for u in long}
+    for u, block in blocks.items():
         length[u] = block_times.get(block, length[u])
     queue_ptr, queue = csr_from_rows(resource[:sequenced], tasks.n_resources)
     arcs = np.flatnonzero(unit_of[tasks.arc_from] != unit_of[tasks.arc_to])
@@ -170,9 +176,9 @@ def _dispatch(
         )
     )
     if np.any(begin < 0):
-        _raise_deadlock(tasks, units, begin[:sequenced])
+        _raise_deadlock(tasks, listed[(ends - sizes)[begin[:sequenced] < 0]])
     start = begin[unit_of]
-    for _, block in blocks:
+    for block in blocks.values():
         members = list(block)
         if block_times.get(block, np.inf) >= tasks.duration[members].sum():
             start[members] += np.append(0.0, np.cumsum(tasks.duration[members])[:-1])
@@ -237,11 +243,10 @@ def _serve(
                 look_at.append(queue[head[r]])
 
 
-def _raise_deadlock(tasks: Tasks, units: list[Block], begin: FloatArray) -> None:
+def _raise_deadlock(tasks: Tasks, stuck: np.ndarray) -> None:
     names = tasks.problem.graph.operator_ids
-    stuck = [names[units[u][0]] for u in np.flatnonzero(begin < 0)[:4].tolist()]
     raise DeadlockError(
         "the order cannot be run: "
-        + ", ".join(f"'{name}'" for name in stuck)
+        + ", ".join(f"'{names[o]}'" for o in stuck[:4])
         + " wait for operators that come later in the order"
     )
