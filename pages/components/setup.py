@@ -16,6 +16,7 @@ PAGES: tuple[tuple[str, str], ...] = (
     ("pages/plan.py", "Plan"),
     ("pages/trade_off.py", "Trade-off"),
     ("pages/graph.py", "Graph"),
+    ("pages/cluster.py", "Cluster"),
     ("pages/learn.py", "Learn"),
 )
 """(file, title) in the order a user meets them; an icon here would be loaded from another host."""
