@@ -104,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     convert = group.add_parser("convert", help="read a problem of any kind, write it anew")
     convert.add_argument("source", metavar="IN", help="problem file of any kind")
     convert.add_argument("target", metavar="OUT", help="file to write; its ending is the format")
+    _add_model(convert)
 
     samples = group.add_parser("samples", help="write the sample problems into a folder")
     samples.add_argument("folder", metavar="FOLDER", help="made if it does not exist")
@@ -156,6 +157,27 @@ def _add_problem(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="MEASURE=X",
         help="keep another measure at or below X (may be repeated)",
+    )
+    _add_model(parser)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    model = parser.add_argument_group("models", "what a model file is made into")
+    model.add_argument(
+        "--training", action="store_true", help="add the backward pass to a forward graph"
+    )
+    model.add_argument(
+        "--micro-batches", type=int, metavar="M", help="repeat the graph so often (default 1)"
+    )
+    model.add_argument(
+        "--batch", type=int, metavar="N", help="ONNX: samples of a micro-batch (default 1)"
+    )
+    model.add_argument("--devices", type=int, metavar="K", help="ONNX: devices (default 4)")
+    model.add_argument(
+        "--device-type", metavar="NAME", help="ONNX: such as A100, H100 (default), MI300X"
+    )
+    model.add_argument(
+        "--link", metavar="NAME", help="ONNX: between every two devices (default 'NVLink 4')"
     )
 
 

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from planner_core.baselines import BaselineResult
     from planner_core.problem import Problem
     from planner_core.schedule import Plan
     from planner_core.search.progress import Progress
@@ -58,12 +59,14 @@ def plan(args: argparse.Namespace) -> int:
 
 def compare(args: argparse.Namespace) -> int:
     """Print a plan and expert schedules in one table."""
-    from planner_core.baselines import available, run_baseline
     from planner_core.console import table
+    from planner_core.search.experts import available_experts, run_expert
 
     problem = _problem(args)
-    names = args.baselines or [name for name, _, reason in available(problem) if reason is None]
-    rows = [_baseline_row(name, problem, run_baseline) for name in dict.fromkeys(names)]
+    names = args.baselines or [
+        name for name, _, reason in available_experts(problem) if reason is None
+    ]
+    rows = [_baseline_row(name, problem, run_expert) for name in dict.fromkeys(names)]
     result = _searched(args, problem)
     print(problem.name)
     print(table(_COMPARED, [_plan_row(result), *(row(result.lower_bound) for row in rows)]))
@@ -75,12 +78,12 @@ def compare(args: argparse.Namespace) -> int:
 def baseline(args: argparse.Namespace) -> int:
     """Print one expert schedule's figures and write its plan file."""
     from planner_core.analysis.metrics import metrics
-    from planner_core.baselines import run_baseline
     from planner_core.console import device_table, number, share
     from planner_core.formats.plan_file import write_plan
     from planner_core.schedule import Plan, measure
+    from planner_core.search.experts import run_expert
 
-    result = run_baseline(args.name, _problem(args))
+    result = run_expert(args.name, _problem(args))
     problem, figures = result.problem, metrics(result.problem, result.schedule)
     print(f"{result.title} ({result.reference}) on {problem.name}")
     print(f"  makespan    {number(figures.makespan)} {problem.time_unit}")
@@ -149,9 +152,9 @@ def pipeline(args: argparse.Namespace) -> int:
 
 def convert(args: argparse.Namespace) -> int:
     """Read a problem of any kind and write it in another format."""
-    from planner_core.formats import read_problem_file, write_problem_file
+    from planner_core.formats import write_problem_file
 
-    problem = read_problem_file(args.source)
+    problem = _read(args.source, args)
     write_problem_file(problem, args.target)
     print(f"{args.target}: {_size(problem)}")
     return EXIT_DONE
@@ -174,14 +177,28 @@ def schema(args: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _read(path: str, args: argparse.Namespace) -> Problem:
+    """Read a problem or a model with the settings given for it."""
+    from planner_core.model_files import ModelSettings, read_model_file
+
+    settings = ModelSettings(
+        batch=args.batch,
+        micro_batches=args.micro_batches,
+        devices=args.devices,
+        device_type=args.device_type,
+        link=args.link,
+        training=args.training,
+    )
+    return read_model_file(path, settings)
+
+
 def _problem(args: argparse.Namespace) -> Problem:
     """Read the problem and apply --memory, --objective and --budget."""
     import numpy as np
 
-    from planner_core.formats import read_problem_file
     from planner_core.problem import InputError, Objective, check_problem
 
-    problem = read_problem_file(args.problem)
+    problem = _read(args.problem, args)
     if args.memory is not None:
         limits = np.atleast_1d(args.memory)
         if len(limits) not in (1, problem.n_devices):
@@ -312,20 +329,20 @@ def _plan_row(result: Plan) -> tuple[str, ...]:
     return ("plan", makespan, bound, gap, idle, peak, "yes", result.status)
 
 
-def _baseline_row(name: str, problem: Problem, run_baseline: Any) -> Any:
+def _baseline_row(name: str, problem: Problem, run: Any) -> Any:
     """Return a function of the plan's lower bound that gives the row of one expert schedule."""
     from planner_core.console import number, share
     from planner_core.problem import NotApplicable
     from planner_core.schedule import relative_gap
 
     try:
-        result = run_baseline(name, problem)
+        result = run(name, problem)
     except NotApplicable as error:
         reason = str(error)
         return lambda bound: (name, "–", "–", "–", "–", "–", "no", reason)
     makespan, idle, peak = _figures(result.problem, result.schedule)
     fits = "yes" if result.fits else "no"
-    note = result.reason or ("on its own placement" if result.own_placement else "")
+    note = result.reason or _where(result, problem)
 
     def row(bound: float | None) -> Sequence[str]:
         if bound is None or result.own_placement or problem.objective.primary != "makespan":
@@ -334,6 +351,14 @@ def _baseline_row(name: str, problem: Problem, run_baseline: Any) -> Any:
         return (result.title, makespan, number(bound), gap, idle, peak, fits, note)
 
     return row
+
+
+def _where(result: BaselineResult, problem: Problem) -> str:
+    """Say where an expert schedule runs if not as the problem says."""
+    if result.own_placement:
+        return "on its own placement"
+    derived = result.problem is not problem
+    return f"on {int(result.problem.graph.stage.max()) + 1} derived stages" if derived else ""
 
 
 def _figures(problem: Problem, schedule: Any) -> tuple[str, str, str]:
