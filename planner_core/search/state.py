@@ -92,13 +92,23 @@ class SearchState:
                 self.bound, self.proved_by = bound, proved_by
                 self.emit()
 
-    def enter(self, phase: str, model_size: ModelSize | None = None) -> None:
+    def enter(
+        self,
+        phase: str,
+        model_size: ModelSize | None = None,
+        merged_operators: int | None = None,
+    ) -> None:
         """Say what is going on."""
         with self._lock:
             self.phase = phase
-            self.emit(model_size=model_size)
+            self.emit(model_size=model_size, merged_operators=merged_operators)
 
-    def emit(self, schedule: Schedule | None = None, model_size: ModelSize | None = None) -> None:
+    def emit(
+        self,
+        schedule: Schedule | None = None,
+        model_size: ModelSize | None = None,
+        merged_operators: int | None = None,
+    ) -> None:
         """Send one progress event."""
         if self.on_progress is None:
             return
@@ -112,6 +122,7 @@ class SearchState:
                 found_by=self.found_by,
                 proved_by=self.proved_by,
                 model_size=model_size,
+                merged_operators=merged_operators,
             )
         )
 

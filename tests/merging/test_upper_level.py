@@ -126,7 +126,7 @@ def chain_and_fork() -> Problem:
     [
         ("chains", ["abc", "d", "e", "f"]),
         ("producers", ["abcde", "f"]),
-        ("consumers", ["a", "bcdef"]),
+        ("consumers", ["abc", "def"]),
         ("siblings", ["a", "b", "c", "de", "f"]),
         ("levels", ["a", "b", "c", "de", "f"]),
         ("stages", ["abcde", "f"]),
