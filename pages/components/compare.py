@@ -203,6 +203,14 @@ def _charts(shown: list[Shown]) -> None:
             disabled=not batches,
         )
         memory = st.toggle("Memory", value=True, key="show_memory")
+        image = st.segmented_control(
+            "Save as",
+            ("PNG", "SVG"),
+            default="PNG",
+            required=True,
+            key="image_format",
+            help="What the camera at the top right of the chart saves.",
+        )
         path = st.toggle(
             "Critical path",
             key="show_path",
@@ -235,7 +243,11 @@ def _charts(shown: list[Shown]) -> None:
             "displaylogo": False,
             "scrollZoom": False,
             "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-            "toImageButtonOptions": {"format": "png", "scale": 2, "filename": "schedules"},
+            "toImageButtonOptions": {
+                "format": (image or "PNG").lower(),
+                "scale": 2,
+                "filename": "schedules",
+            },
         },
     )
 

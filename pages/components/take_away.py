@@ -1,7 +1,9 @@
-"""Downloads: plan, problem, schedule table, trace and report."""
+"""Downloads: plan, problem, schedule tables, trace, report, and the model itself."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -11,7 +13,10 @@ from pages.components.solves import Kept
 from planner_core.formats.json_text import dump_object
 from planner_core.formats.native import problem_document
 from planner_core.formats.plan_file import plan_document
-from planner_core.problem import Problem
+from planner_core.formats.pytorch_csv import pytorch_csv
+from planner_core.problem import PlannerError, Problem
+from planner_core.schedule import Schedule
+from planner_core.search.export import FORMATS, export_model
 
 if TYPE_CHECKING:
     from pages.components.compare import Shown
@@ -20,40 +25,43 @@ if TYPE_CHECKING:
 def take_away(problem: Problem, plan: Kept | None, shown: list[Shown]) -> None:
     """Draw the download buttons; each file is made when its button is pressed."""
     st.subheader("Take away", anchor=False)
-    with st.container(horizontal=True):
-        if plan is not None and plan.plan.schedule is not None:
-            st.download_button(
-                "Plan (JSON)",
-                lambda: dump_object(plan_document(plan.plan)),
-                "plan.json",
-                "application/json",
-                icon=":material/download:",
-                on_click="ignore",
+    chosen = shown[0]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if len(shown) > 1:
+            index = st.selectbox(
+                "Trace and PyTorch file of",
+                range(len(shown)),
+                format_func=lambda i: shown[i].entry.title,
+                key="take_away_of",
+                width=260,
             )
-        st.download_button(
-            "Problem (JSON)",
-            lambda: dump_object(problem_document(problem)),
-            "problem.json",
-            "application/json",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-        st.download_button(
-            "Schedules (CSV)",
-            lambda: _csv(shown),
-            "schedules.csv",
-            "text/csv",
-            icon=":material/table:",
-            on_click="ignore",
-        )
-        st.download_button(
-            "Report (HTML)",
-            lambda: _report(problem, shown),
-            "report.html",
-            "text/html",
-            icon=":material/description:",
-            on_click="ignore",
-        )
+            chosen = shown[index if index is not None and index < len(shown) else 0]
+        if plan is not None and plan.plan.schedule is not None:
+            _file("Plan (JSON)", lambda: dump_object(plan_document(plan.plan)), "plan.json")
+        _file("Problem (JSON)", lambda: dump_object(problem_document(problem)), "problem.json")
+        _file("Schedules (CSV)", lambda: _csv(shown), "schedules.csv")
+        _file("Trace (Perfetto)", lambda: _trace(chosen), "trace.json")
+        with st.popover("PyTorch (CSV)", icon=":material/download:"):
+            _pytorch(chosen)
+        _file("Report (HTML)", lambda: _report(problem, plan, shown), "report.html")
+        with st.popover("Model (LP, MPS)", icon=":material/download:"):
+            _model(problem, plan)
+    st.caption(
+        "The charts themselves: the camera at their top right saves PNG or SVG, as chosen above "
+        "them. Open a trace at ui.perfetto.dev or chrome://tracing."
+    )
+
+
+def _file(label: str, make: Callable[[], str], name: str) -> None:
+    types = {"json": "application/json", "csv": "text/csv", "html": "text/html"}
+    st.download_button(
+        label,
+        make,
+        name,
+        types[name.rsplit(".", 1)[-1]],
+        icon=":material/download:",
+        on_click="ignore",
+    )
 
 
 def _csv(shown: list[Shown]) -> str:
@@ -68,7 +76,81 @@ def _csv(shown: list[Shown]) -> str:
     return pd.concat(frames).to_csv(index=False)
 
 
-def _report(problem: Problem, shown: list[Shown]) -> str:
+def _trace(chosen: Shown) -> str:
+    from planner_core.formats.chrome_trace import chrome_trace
+
+    return chrome_trace(chosen.entry.problem, chosen.entry.schedule)
+
+
+@lru_cache(maxsize=16)
+def _pytorch_file(problem: Problem, schedule: Schedule) -> tuple[str, str]:
+    """The file, or nothing and the sentence on why there is none."""
+    try:
+        return pytorch_csv(problem, schedule), ""
+    except PlannerError as error:
+        return "", str(error)
+
+
+def _pytorch(chosen: Shown) -> None:
+    text, reason = _pytorch_file(chosen.entry.problem, chosen.entry.schedule)
+    if reason:
+        st.caption(f"Not for {chosen.entry.title}: {reason}.")
+        return
+    st.caption(
+        "The order of actions on every rank, for torch.distributed.pipelining, torchtitan "
+        "(`pipeline_parallel_schedule_csv`) and NeMo AutoModel (`pp_schedule_csv`)."
+    )
+    _file(f"{chosen.entry.title} (CSV)", lambda: text, "pytorch_schedule.csv")
+
+
+def _report(problem: Problem, plan: Kept | None, shown: list[Shown]) -> str:
     from planner_core.charts.report import report
 
-    return report(problem, [item.entry for item in shown], [item.row for item in shown], theme())
+    return report(
+        problem,
+        [item.entry for item in shown],
+        [item.row for item in shown],
+        theme(),
+        plan=None if plan is None else plan.plan,
+        history=() if plan is None else plan.history,
+    )
+
+
+def _model(problem: Problem, plan: Kept | None) -> None:
+    """A form for the model; it takes seconds to write, so it is made on demand."""
+    st.caption(
+        "The time-indexed mixed-integer programme: is there a schedule that ends by the horizon?"
+    )
+    kind = st.segmented_control(
+        "Format",
+        list(FORMATS),
+        format_func=str.upper,
+        default="lp",
+        required=True,
+        key="model_format",
+    )
+    horizon = st.number_input(
+        f"Horizon ({problem.time_unit})",
+        min_value=0.0,
+        value=plan.plan.makespan if plan is not None else None,
+        placeholder="the lower bound",
+        format="%g",
+        key=f"horizon/{id(problem)}/{0 if plan is None else id(plan)}",
+    )
+    made = st.session_state.get("model_made")
+    if st.button("Write the model", key="write_model"):
+        made = None
+        try:
+            made = (problem, kind, horizon, export_model(problem, kind, horizon or None))
+        except PlannerError as error:
+            st.error(f"{str(error)[:1].upper()}{str(error)[1:]}.", icon=":material/error:")
+        st.session_state["model_made"] = made
+    if made is not None and made[0] is problem and made[1:3] == (kind, horizon):
+        st.download_button(
+            f"model.{kind} ({len(made[3]) / 2**20:.1f} MiB)",
+            made[3],
+            f"model.{kind}",
+            "text/plain",
+            icon=":material/download:",
+            on_click="ignore",
+        )

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from planner_core.analysis.table import HELP, Compared, rows
 from planner_core.charts.comparison import Entry, comparison
+from planner_core.charts.convergence import convergence
 from planner_core.charts.numbers import number, percent
 from planner_core.charts.theme import FONT, LIGHT, Theme
 from planner_core.problem import Problem
+from planner_core.schedule import Plan, micro_batch_count
 
 _SHARES = ("gap", "idle share", "window share", "textbook rate")
 
@@ -20,6 +24,9 @@ def report(
     entries: Sequence[Entry],
     compared: Sequence[Compared],
     theme: Theme = LIGHT,
+    *,
+    plan: Plan | None = None,
+    history: Sequence[tuple[float, float | None, float | None]] = (),
 ) -> str:
     """Return a report as one HTML page that loads nothing from anywhere.
 
@@ -32,9 +39,22 @@ def report(
     compared : sequence of Compared
         The same schedules for the table of figures.
     theme : Theme
+    plan : Plan, optional
+        Its proof status is stated first.
+    history : sequence of (seconds, incumbent or None, lower bound or None)
+        How the search of the plan went; drawn if there is any.
     """
     figure = comparison(entries, theme)
     chart = figure.to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False})
+    measure = problem.objective.primary
+    timed = measure in ("makespan", "period")
+    unit = problem.time_unit if timed else problem.memory_unit
+    search = ""
+    if len(history) > 1:
+        curve = convergence(history, theme, measure=measure.replace("_", " "), unit=unit)
+        search = "<h2>Search</h2>" + curve.to_html(
+            full_html=False, include_plotlyjs=False, config={"displaylogo": False}
+        )
     table = rows(list(compared))
     columns = list(table[0])
     head = "".join(
@@ -43,10 +63,6 @@ def report(
     body = "".join(
         "<tr>" + "".join(f"<td>{_cell(name, row[name])}</td>" for name in columns) + "</tr>"
         for row in table
-    )
-    limits = ", ".join(
-        f"{name} {number(float(limit))}"
-        for name, limit in zip(problem.cluster.device_ids, problem.cluster.memory, strict=True)
     )
     definitions = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in HELP.items()
@@ -62,12 +78,13 @@ th {{color: {theme.muted}; font-weight: 600}}
 dt {{font-weight: 600}} dd {{margin: 0 0 0.4rem 0; color: {theme.muted}}}
 </style></head><body>
 <h1>{escape(problem.name)}</h1>
-<p>{problem.graph.n_operators} operators on {problem.n_devices} devices, minimising
-{escape(", ".join(problem.objective.minimize))}. Times in {escape(problem.time_unit)}, memory in
-{escape(problem.memory_unit)}. Memory limits: {escape(limits)}.</p>
+{_verdict(plan, unit)}
+<h2>Settings</h2>{_settings(problem)}
+<h2>Schedules</h2>
 {chart}
 <h2>Figures</h2>
 <table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
+{search}
 <h2>Definitions</h2><dl>{definitions}</dl>
 </body></html>
 """
@@ -79,3 +96,51 @@ def _cell(name: str, value: Any) -> str:
     if name in _SHARES:
         return percent(None if value is None else value / 100)
     return number(value)
+
+
+def _verdict(plan: Plan | None, unit: str) -> str:
+    """One paragraph on what was found and what is proved about it."""
+    if plan is None:
+        return "<p>No plan was searched for: these are expert schedules.</p>"
+    if plan.schedule is None:
+        return f"<p><b>No plan</b> ({escape(plan.status)}): {escape(plan.reason or '')}.</p>"
+    measure = plan.problem.objective.primary.replace("_", " ")
+    proof = {
+        "optimal": f"proved optimal by the {plan.proved_by}",
+        "feasible": f"not proved optimal; the lower bound is {number(plan.lower_bound)} {unit} "
+        f"(gap {percent(plan.gap)}, by the {plan.proved_by})",
+    }[plan.status]
+    return (
+        f"<p><b>{escape(measure.capitalize())} {number(plan.value)} {escape(unit)}</b>, "
+        f"{escape(proof)}. Found by {escape(str(plan.found_by))} in {plan.seconds:.1f} s.</p>"
+    )
+
+
+def _settings(problem: Problem) -> str:
+    """A table of what was planned under which limits."""
+    cluster = problem.cluster
+    limits = np.unique(cluster.memory)
+    memory = ", ".join(
+        f"{name} {number(float(limit))}"
+        for name, limit in zip(cluster.device_ids, cluster.memory, strict=True)
+    )
+    budgets = ", ".join(
+        f"{name.replace('_', ' ')} ≤ {number(value)}"
+        for name, value in problem.objective.subject_to.items()
+    )
+    facts = {
+        "operators": f"{problem.graph.n_operators:,}",
+        "micro-batches": str(micro_batch_count(problem)),
+        "devices": str(problem.n_devices),
+        f"memory limit ({problem.memory_unit})": number(float(limits[0]))
+        if len(limits) == 1
+        else memory,
+        "transfers": "staged" if cluster.staged else "overlapped",
+        "minimised": ", then ".join(m.replace("_", " ") for m in problem.objective.minimize),
+        "budgets": budgets or "none",
+        "units": f"time in {problem.time_unit}, memory in {problem.memory_unit}",
+    }
+    rows_ = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items()
+    )
+    return f"<table>{rows_}</table>"

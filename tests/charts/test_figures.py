@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +22,7 @@ from planner_core.charts.memory import MOST_POINTS, memory_chart, steps
 from planner_core.charts.report import report
 from planner_core.charts.theme import KIND_COLOURS, ink, shade
 from planner_core.problem import KINDS
-from planner_core.schedule import MemoryProfile, memory_profiles
+from planner_core.schedule import MemoryProfile, Plan, memory_profiles
 from planner_core.workloads import pipeline
 
 PROBLEM = pipeline(4, 8, "bidirectional", memory=5)
@@ -149,3 +150,19 @@ def test_numbers_can_be_read_on_every_colour(kind):
 def test_text_can_be_read_on_the_page(theme):
     for colour in (theme.text, theme.muted, theme.accent, theme.limit, theme.good):
         assert contrast(colour, theme.paper) >= 4.5
+
+
+def test_report_states_proof_settings_and_search():
+    schedule = run_baseline("gpipe", PROBLEM).schedule
+    rows = [Compared(title="plan", problem=PROBLEM, schedule=schedule)]
+    chosen = [entry("gpipe")]
+    plan = Plan(problem=PROBLEM, status="optimal", schedule=schedule, value=schedule.makespan,
+                lower_bound=schedule.makespan, proved_by="device <load> bound")  # fmt: skip
+    page = report(PROBLEM, chosen, rows, plan=plan, history=[(0.0, 40.0, 1.0), (1.0, 39.0, 39.0)])
+    assert "proved optimal by the device &lt;load&gt; bound" in page
+    assert "memory limit (activations)</th><td>5</td>" in page
+    assert page.count("plotly-graph-div") == 2
+    feasible = replace(plan, status="feasible", lower_bound=1.0)
+    assert "optimal by" not in report(PROBLEM, chosen, rows, plan=feasible)
+    nothing = Plan(problem=PROBLEM, status="infeasible", reason="too little memory")
+    assert "too little memory" in report(PROBLEM, chosen, rows, plan=nothing)
