@@ -25,11 +25,12 @@ def work_bound(problem: Problem, network: Network) -> Bound:
     Operators with head ≥ r and tail ≥ q run within T − r − q on every stream.
     """
     head, tail = network.head, network.tail
+    spread = _SpreadWork(problem)
     value = 0.0
     for r, q in product(_thresholds(head), _thresholds(tail)):
         inside = (head >= r) & (tail >= q)
         if inside.any():
-            value = max(value, r + q + spread_work(problem, inside))
+            value = max(value, r + q + spread.of(inside))
     return Bound(value, "work over devices")
 
 
@@ -42,50 +43,73 @@ def period_bound(problem: Problem, network: Network) -> Bound:
         return Bound(float(load.max(initial=0.0)) / count, "device load bound")
     everything = np.ones(problem.graph.n_operators, dtype=bool)
     whole = Bound(_largest_piece(problem) / count, "largest operator or colocation group")
-    work = Bound(spread_work(problem, everything) / count, "work over devices")
+    work = Bound(_SpreadWork(problem).of(everything) / count, "work over devices")
     return max(whole, work, key=lambda bound: bound.value)
 
 
-def spread_work(problem: Problem, inside: np.ndarray) -> float:
-    """Least load of the busiest device if the chosen operators may be split, any stream."""
-    streams = problem.graph.stream
-    return max(
-        _fractional(np.asarray(problem.durations)[inside & (streams == s)])
-        for s in np.unique(streams[inside])
-    )
+class _SpreadWork:
+    """Operators by kind of work: those whose durations on all devices are proportional.
 
+    Parameters
+    ----------
+    problem : Problem
 
-def _fractional(durations: FloatArray) -> float:
-    """Fractional minimum makespan on unrelated machines (Lawler and Labetoulle 1978)."""
-    shortest = durations.min(axis=1)
-    some = shortest > 0
-    if not some.any():
-        return 0.0
-    shape, weight = durations[some] / shortest[some, None], shortest[some]
-    _, kind = np.unique(np.round(shape, 9), axis=0, return_inverse=True)
-    kind = kind.ravel()
-    n_kinds, k = int(kind.max()) + 1, durations.shape[1]
-    if n_kinds > KINDS_OF_WORK:
-        return float(weight.sum()) / k
-    # The least of a kind's nearly equal shapes stands for all of them.
-    least = np.full((n_kinds, k), np.inf)
-    np.minimum.at(least, kind, shape)
-    total = np.bincount(kind, weights=weight)
-    if n_kinds == 1 and np.all(least == least[0, 0]):
-        return float(total[0]) / k
-    rows = Rows()
-    makespan = rows.variable(0.0, float(total.sum()), cost=1.0)
-    busy: list[list[tuple[int, float]]] = [[(makespan, -1.0)] for _ in range(k)]
-    for j in range(n_kinds):
-        row = []
-        for device in np.flatnonzero(np.isfinite(least[j])).tolist():
-            x = rows.variable(0.0, 1.0)
-            row.append((x, -1.0))
-            busy[device].append((x, float(total[j] * least[j, device])))
-        rows.at_most(row, -1.0)
-    for device_row in busy:
-        rows.at_most(device_row, 0.0)
-    return rows.bound()
+    Attributes
+    ----------
+    weight : float array, shape (n,)
+        Shortest duration of each operator.
+    kind : int array, shape (n,)
+    shape : float array, shape (kinds, K)
+        Durations of each kind, the shortest 1; inf where not allowed.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        durations = np.asarray(problem.durations)
+        self.streams, self.n_devices = problem.graph.stream, durations.shape[1]
+        self.weight = durations.min(axis=1)
+        self.kind = np.zeros(len(durations), dtype=np.int64)
+        if durations.strides[1] == 0 or np.all(durations == durations[:, :1]):
+            self.shape = np.ones((1, self.n_devices))
+            return
+        shape = durations / np.where(self.weight > 0, self.weight, 1.0)[:, None]
+        for column in np.round(shape, 9).T:  # columns one by one: rows compare far more slowly
+            _, part = np.unique(column, return_inverse=True)
+            pair = self.kind * (int(part.max(initial=0)) + 1) + part.ravel()
+            self.kind = np.unique(pair, return_inverse=True)[1].ravel()
+        # The least of a kind's nearly equal shapes stands for all of them.
+        self.shape = np.full((int(self.kind.max(initial=0)) + 1, self.n_devices), np.inf)
+        np.minimum.at(self.shape, self.kind, shape)
+
+    def of(self, inside: np.ndarray) -> float:
+        """Least load of the busiest device if the chosen operators may be split, any stream."""
+        return max(
+            self._fractional(inside & (self.streams == s)) for s in np.unique(self.streams[inside])
+        )
+
+    def _fractional(self, some: np.ndarray) -> float:
+        """Fractional minimum makespan on unrelated machines (Lawler and Labetoulle 1978)."""
+        total = np.bincount(self.kind[some], self.weight[some], len(self.shape))
+        present = np.flatnonzero(total > 0)
+        if not len(present):
+            return 0.0
+        total, least, k = total[present], self.shape[present], self.n_devices
+        if len(present) > KINDS_OF_WORK or (
+            len(present) == 1 and bool(np.all(least == least[0, 0]))
+        ):
+            return float(total.sum()) / k
+        rows = Rows()
+        makespan = rows.variable(0.0, float(total.sum()), cost=1.0)
+        busy: list[list[tuple[int, float]]] = [[(makespan, -1.0)] for _ in range(k)]
+        for j in range(len(present)):
+            row = []
+            for device in np.flatnonzero(np.isfinite(least[j])).tolist():
+                x = rows.variable(0.0, 1.0)
+                row.append((x, -1.0))
+                busy[device].append((x, float(total[j] * least[j, device])))
+            rows.at_most(row, -1.0)
+        for device_row in busy:
+            rows.at_most(device_row, 0.0)
+        return rows.bound()
 
 
 def _largest_piece(problem: Problem) -> float:
