@@ -135,7 +135,7 @@ def _free(problem: Problem) -> Network:
     graph, k = problem.graph, problem.n_devices
     columns = columns_of(problem)
     per_device = len(graph.edge_tensor) * k * k <= PAIR_WORK
-    head, tail = _device_paths(columns, k, per_device)
+    head, tail = device_paths(columns, k, per_device)
     durations = np.asarray(problem.durations)
     through = np.where(np.isfinite(durations), head + durations + tail, np.inf).min(axis=1)
     fixed = problem.fixed_device.astype(np.int64)
@@ -165,7 +165,7 @@ def _elapsed(c: Columns, t: int, a: int, b: int, coupled: bool) -> float:
 
 
 @njit(nogil=True, cache=True)
-def _device_paths(c: Columns, k: int, per_device: bool) -> tuple[FloatArray, FloatArray]:
+def device_paths(c: Columns, k: int, per_device: bool) -> tuple[FloatArray, FloatArray]:
     """Heads and tails given the operator's own device, shape (n, K); inf where not allowed.
 
     Producer and consumer each take the best device for this one edge; without ``per_device``

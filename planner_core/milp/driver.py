@@ -202,6 +202,8 @@ def solve(
     -------
     MipResult
     """
+    if model.columns == 0:
+        return _without_columns(model)
     stop = threading.Event()
     highs = highspy.Highs()
     highs.silent()
@@ -244,6 +246,16 @@ def solve(
                 _left_behind.append(thread)
                 return MipResult("stopped", None, -np.inf)
     return _result(highs)
+
+
+def _without_columns(model: LinearModel) -> MipResult:
+    """Answer a model in which nothing is left to decide; HiGHS calls it empty."""
+    holds = np.all(np.asarray(model.lp.row_lower_) <= 0) and np.all(
+        np.asarray(model.lp.row_upper_) >= 0
+    )
+    if holds:
+        return MipResult("optimal", np.zeros(0), float(model.lp.offset_))
+    return MipResult("infeasible", None, np.inf)
 
 
 def _result(highs: highspy.Highs) -> MipResult:

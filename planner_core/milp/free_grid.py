@@ -64,7 +64,7 @@ class FreeGrid:
         Where a device is not possible the earliest is after the latest.
         """
         graph, n_devices = self.problem.graph, self.problem.n_devices
-        never = 2 * horizon + 1
+        never = 2 * max(0, horizon) + 1
         early = np.where(self.allowed, 0, never).astype(np.int64)
         late = np.where(self.allowed, horizon - self.duration, -1).astype(np.int64)
         lags = self._lags(never)
@@ -89,7 +89,7 @@ class FreeGrid:
         """:meth:`lag` for all tensors and devices, ``never`` without a link; shape (m, K, K)."""
         graph = self.problem.graph
         time = np.where(self.allowed, self.problem.durations, 0.0)[graph.producer]
-        total = time[:, :, None] + self.transfer
+        total = time[:, :, None] + least_delays(self.problem)
         slots = np.full(total.shape, never, dtype=np.int64)
         finite = np.isfinite(total)
         slots[finite] = round_up(total[finite], self.slot)
@@ -108,6 +108,20 @@ def transfer_times(problem: Problem) -> FloatArray:
     return times
 
 
+def least_delays(problem: Problem) -> FloatArray:
+    """Least time between a producer's finish and a consumer's start; shape (m, K, K).
+
+    The transfer time; where transfers are staged, a copy out and a copy in for each end that is
+    no host.
+    """
+    times = transfer_times(problem)
+    if problem.cluster.staged:
+        copies = (~problem.cluster.host).astype(float)
+        linked = np.isfinite(times)
+        times[linked] = (times * (copies[:, None] + copies[None, :]))[linked]
+    return times
+
+
 def distinct_devices(problem: Problem) -> np.ndarray:
     """Allowed devices, less those that an exchange of like devices makes superfluous.
 
@@ -116,7 +130,7 @@ def distinct_devices(problem: Problem) -> np.ndarray:
     used.
     """
     allowed = np.isfinite(problem.durations)
-    groups = _interchangeable(problem)
+    groups = interchangeable_devices(problem)
     keep = allowed.copy()
     for group in groups:
         order = problem.graph.topological_order
@@ -127,7 +141,7 @@ def distinct_devices(problem: Problem) -> np.ndarray:
     return allowed if np.any(problem.graph.colocation >= 0) else keep
 
 
-def _interchangeable(problem: Problem) -> list[list[int]]:
+def interchangeable_devices(problem: Problem) -> list[list[int]]:
     """Groups of devices that no rule tells apart."""
     cluster = problem.cluster
     groups: list[list[int]] = []

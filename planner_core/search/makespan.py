@@ -7,11 +7,12 @@ from itertools import chain
 
 import numpy as np
 
-from planner_core.baselines import expert_schedules, templates
+from planner_core.baselines import compiled_templates, expert_schedules, quick_templates
 from planner_core.bounds import makespan_bounds
 from planner_core.problem import InputError, Problem
 from planner_core.schedule import Schedule
 from planner_core.search.horizon import HorizonSearch
+from planner_core.search.large import is_worth_merging, search_merged
 from planner_core.search.questions import FreeQuestion, PlacedQuestion
 from planner_core.search.settling import settle
 from planner_core.search.stages import is_micro_batched_training, search_stages
@@ -23,6 +24,12 @@ ASK_ALONE = 30_000
 
 SETTLING = 0.3
 """Share of the time that exhaustive search of a tiny problem gets."""
+
+BRANCHED_OPERATORS = 40
+"""Free graphs up to this size are given to branch and bound before the MIP."""
+
+BRANCHING = 0.7
+"""Share of the time that branch and bound gets."""
 
 MIP_OPERATORS = 6000
 """Graphs above this size are left to heuristics and bounds: the model would not fit."""
@@ -42,16 +49,28 @@ def search_makespan(state: SearchState) -> None:
         if state.stopped():
             return
     state.enter("expert schedules")
-    for name, schedule in chain(expert_schedules(problem), templates(problem)):
+    for name, schedule in chain(expert_schedules(problem), quick_templates(problem)):
         state.offer(schedule, name)
         if state.stopped():
             return
     if state.schedule is None or not problem.is_placed:
+        offer_compiled_templates(state)
         offer_list_schedules(state)
     if is_micro_batched_training(problem) and not state.stopped():
         search_stages(state, search_makespan)
     if state.stopped() or settle(state, state.clock.elapsed + SETTLING * state.clock.remaining):
         return
+    if not problem.is_placed and problem.graph.n_operators <= BRANCHED_OPERATORS:
+        from planner_core.search.branch_and_bound import branch_and_bound
+
+        with _LocalSearch(state):
+            branch_and_bound(state, BRANCHING * state.clock.remaining)
+        if state.stopped():
+            return
+    if is_worth_merging(problem):
+        search_merged(state, search_makespan)
+        if state.stopped():
+            return
     search = _horizon_search(state)
     if search is not None and problem.is_placed:
         low = search.lowest
@@ -76,6 +95,14 @@ def _horizon_search(state: SearchState) -> HorizonSearch | None:
     search = HorizonSearch(state, question, serial_makespan(problem))
     search.round_bound()
     return search
+
+
+def offer_compiled_templates(state: SearchState) -> None:
+    """Offer the templates that need compiled code (its first compilation takes seconds)."""
+    for name, schedule in compiled_templates(state.problem, enough=state.schedule is not None):
+        state.offer(schedule, name)
+        if state.stopped():
+            return
 
 
 def offer_list_schedules(state: SearchState) -> None:
@@ -124,6 +151,7 @@ class _LocalSearch:
         from planner_core.search.local_search import improve
 
         state = self.state
+        offer_compiled_templates(state)
         seed = 0
         while not (state.stopped() or self.leave.is_set()):
             if state.schedule is None:

@@ -159,7 +159,7 @@ class FreeQuestion(Question):
         capacity = int(2 * (width + self.grid.duration).sum())
         limited = int(np.isfinite(cluster.memory).sum())
         held = 4 * (np.count_nonzero(graph.size) + len(graph.edge_tensor))
-        return precedence + capacity + limited * horizon * held
+        return int(precedence + capacity + limited * horizon * held)
 
     def stretch(self) -> float:
         """See :class:`Question`."""

@@ -16,8 +16,8 @@ from itertools import chain, combinations, pairwise, product
 
 import numpy as np
 
-from planner_core.milp.free_grid import distinct_devices
-from planner_core.problem import RELATIVE_TOLERANCE, InputError, Problem
+from planner_core.milp.free_grid import distinct_devices, least_delays
+from planner_core.problem import RELATIVE_TOLERANCE, InputError
 from planner_core.schedule import Tasks, compile_tasks
 from planner_core.search.state import SearchState
 
@@ -76,7 +76,7 @@ def _placements(state: SearchState, allowed: np.ndarray) -> Iterator[np.ndarray]
     """Yield the placements that some schedule shorter than the incumbent may use."""
     problem, graph = state.problem, state.problem.graph
     order = graph.topological_order.tolist()
-    durations = problem.durations
+    durations, delay = problem.durations, least_delays(problem)
     ptr, edges = graph.in_edges
     device = np.full(graph.n_operators, -1, dtype=np.int32)
     finish = np.zeros(graph.n_operators)
@@ -95,8 +95,7 @@ def _placements(state: SearchState, allowed: np.ndarray) -> Iterator[np.ndarray]
             ready = 0.0
             for e in edges[ptr[o] : ptr[o + 1]].tolist():
                 p = int(graph.edge_source[e])
-                move = _least_transfer(problem, int(graph.edge_tensor[e]), int(device[p]), k)
-                ready = max(ready, finish[p] + move)
+                ready = max(ready, finish[p] + delay[graph.edge_tensor[e], device[p], k])
             finish[o] = ready + durations[o, k]
             if max(finish[o], load[k, stream] + durations[o, k]) >= _limit(state):
                 continue
@@ -111,14 +110,6 @@ def _placements(state: SearchState, allowed: np.ndarray) -> Iterator[np.ndarray]
                 del home[group]
 
     return place(0)
-
-
-def _least_transfer(problem: Problem, tensor: int, source: int, target: int) -> float:
-    """Time between a finish on one device and a start on another, if nothing queues."""
-    host = problem.cluster.host
-    if source == target or (problem.cluster.staged and host[source] and host[target]):
-        return 0.0
-    return problem.transfer_time(tensor, source, target)
 
 
 def _limit(state: SearchState) -> float:
