@@ -9,6 +9,7 @@ from pages.components.lessons.exercise import exercise
 from pages.components.lessons.model import (
     SPLIT_COSTS,
     Check,
+    Extra,
     Knob,
     Lesson,
     Numbers,
@@ -25,10 +26,11 @@ def _no_checks(v: Numbers, shown: Sequence[Example]) -> list[Check]:
     return []
 
 
-def _exercise(v: Numbers) -> bool:
-    return exercise(
-        lesson_pipeline(int(v["p"]), int(v["m"]), F=v["F"], I=v["I"], W=v["W"], memory=v["memory"])
+def _exercise(v: Numbers, key: str) -> Extra:
+    problem = lesson_pipeline(
+        int(v["p"]), int(v["m"]), F=v["F"], I=v["I"], W=v["W"], memory=v["memory"]
     )
+    return Extra(solved=exercise(problem, key))
 
 
 BY_HAND = Lesson(

@@ -10,9 +10,12 @@ import numpy as np
 
 from planner_core.analysis.metrics import Metrics, metrics
 from planner_core.baselines import run_baseline
-from planner_core.problem import PlannerError, Problem
+from planner_core.problem import KINDS, PlannerError, Problem
 from planner_core.schedule import Schedule
 from planner_core.workloads import pipeline
+
+LETTERS = {"forward": "F", "backward": "B", "backward_input": "I", "backward_weight": "W"}
+"""What the lessons call each kind of operator."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +87,12 @@ def timed(name: str, title: str, problem: Problem, schedule: Schedule) -> Exampl
     return Example(
         name, title, problem, schedule, metrics(problem, schedule), _bubble(problem, schedule)
     )
+
+
+def short_name(problem: Problem, operator: int) -> str:
+    """Kind and micro-batch, such as ``F 2``: the number is the one in the chart's cell."""
+    graph = problem.graph
+    return f"{LETTERS[KINDS[graph.kind[operator]]]} {graph.micro_batch[operator]}"
 
 
 def found(name: str, examples: Sequence[Example]) -> Example | None:

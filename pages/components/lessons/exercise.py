@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.components.lessons.examples import Example, example, timed
-from pages.components.lessons.hand_order import LETTERS, following, refusal, timed_so_far
+from pages.components.lessons.examples import LETTERS, Example, example, short_name, timed
+from pages.components.lessons.hand_order import following, refusal, timed_so_far
 from pages.components.lessons.model import same
 from pages.components.lessons.player import player
 from pages.components.lessons.proof import search
 from pages.components.setup import theme
 from planner_core.charts import Entry, comparison
 from planner_core.charts.numbers import number
+from planner_core.charts.theme import KIND_TITLES
 from planner_core.problem import Problem
 from planner_core.schedule import Plan, Schedule, validate
 
-KIND_NAMES = {"forward": "Forward", "backward_input": "Input", "backward_weight": "Weight"}
 
+def exercise(problem: Problem, key: str) -> bool:
+    """Draw the exercise for a problem; return whether the reader's order is optimal.
 
-def exercise(problem: Problem) -> bool:
-    """Draw the exercise for a problem; return whether the reader's order is optimal."""
-    orders: dict[Problem, list[int]] = st.session_state.setdefault("tour orders", {})
-    placed = orders.setdefault(problem, [])
+    ``key`` names the numbers the problem was made from; each has an order of its own.
+    """
+    orders: dict[str, list[int]] = st.session_state.setdefault("tour orders", {})
+    placed = orders.setdefault(key, [])
     total = problem.graph.n_operators
     _choices(problem, placed)
     refused = st.session_state.pop("tour refused", None)
@@ -39,7 +41,7 @@ def exercise(problem: Problem) -> bool:
     if broken:
         st.error(f"This order breaks a rule: {broken[0].message}.", icon=":material/error:")
         return False
-    return _compared(problem, timed("own", "Your order", problem, schedule))
+    return _compared(problem, timed("own", "Your order", problem, schedule), key)
 
 
 def _choices(problem: Problem, placed: list[int]) -> None:
@@ -47,16 +49,16 @@ def _choices(problem: Problem, placed: list[int]) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{device}** next:", width=110)
             for kind, operator in following(problem, placed, k).items():
-                batch = "" if operator is None else f" {problem.graph.micro_batch[operator]}"
+                label = LETTERS[kind] if operator is None else short_name(problem, operator)
                 st.button(
-                    f"{LETTERS[kind]}{batch}" if operator is not None else f"{LETTERS[kind]} –",
+                    label,
                     key=f"tour place {device} {kind}",
                     disabled=operator is None,
                     on_click=_place,
                     args=(problem, placed, operator),
-                    help=f"{KIND_NAMES[kind]} of micro-batch{batch}"
-                    if operator is not None
-                    else "All are placed.",
+                    help="All are placed."
+                    if operator is None
+                    else f"{KIND_TITLES[kind].capitalize()} of micro-batch {label[2:]}.",
                     width=90,
                 )
     with st.container(horizontal=True):
@@ -102,9 +104,9 @@ def _so_far(part: Problem, schedule: Schedule, problem: Problem) -> None:
     st.plotly_chart(figure, theme=None, key="tour so far", config={"displayModeBar": False})
 
 
-def _compared(problem: Problem, own: Example) -> bool:
+def _compared(problem: Problem, own: Example, key: str) -> bool:
     reference = example("1f1b", problem)
-    plan = search(problem, "by-hand")
+    plan = search(problem, key)
     shown, notes = [own], [""]
     if plan is not None and plan.schedule is not None:
         shown.append(timed("plan", "Plan", problem, plan.schedule))
@@ -116,8 +118,7 @@ def _compared(problem: Problem, own: Example) -> bool:
             f"does not fit: holds {number(max(reference.peaks))} activations" if over else ""
         )
     solved = _verdict(own, plan)
-    key = f"hand {id(problem)} {own.metrics.makespan:g} {len(shown)}"
-    player(shown, key, note=notes)
+    player(shown, f"{key} {own.metrics.makespan:g} {len(shown)}", note=notes)
     return solved
 
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pages.components.lessons.examples import short_name
 from planner_core.problem import KIND_CODE, KINDS, Problem, build_graph
 from planner_core.schedule import Schedule, simulate
 
-LETTERS = {"forward": "F", "backward_input": "I", "backward_weight": "W"}
-"""What the exercise calls each kind of operator."""
+SPLIT_KINDS = ("forward", "backward_input", "backward_weight")
+"""Kinds of operators the exercise offers."""
 
 
 def following(problem: Problem, placed: Sequence[int], device: int) -> dict[str, int | None]:
     """Return the next operator of each kind on a device; None once all are placed."""
     graph, taken = problem.graph, set(placed)
     found: dict[str, int | None] = {}
-    for kind in LETTERS:
+    for kind in SPLIT_KINDS:
         rest = [
             o
             for o in range(graph.n_operators)
@@ -66,10 +67,8 @@ def activations_held(problem: Problem, placed: Sequence[int], device: int) -> in
 
 def called(problem: Problem, operator: int) -> str:
     """Name an operator in a sentence, such as ``F 2 on gpu0``."""
-    graph = problem.graph
     device = problem.cluster.device_ids[problem.fixed_device[operator]]
-    letter = LETTERS[KINDS[graph.kind[operator]]]
-    return f"{letter} {graph.micro_batch[operator]} on {device}"
+    return f"{short_name(problem, operator)} on {device}"
 
 
 def timed_so_far(problem: Problem, placed: Sequence[int]) -> tuple[Problem, Schedule]:

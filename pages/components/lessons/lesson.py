@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from pages.components.lessons.examples import Example
-from pages.components.lessons.model import Check, Knob, Lesson, Numbers
+from pages.components.lessons.model import Check, Extra, Knob, Lesson, Numbers
 from pages.components.lessons.player import player
 from pages.components.lessons.quiz import quiz
 from planner_core.charts.numbers import number, percent
@@ -24,14 +24,14 @@ def draw_lesson(lesson: Lesson) -> bool:
     with controls, st.container(border=True):
         numbers = _knobs(lesson)
     signature = f"{lesson.key} " + " ".join(f"{k}={v:g}" for k, v in numbers.items())
-    results = lesson.examples(numbers)
+    extra = lesson.extra(numbers, signature) if lesson.extra is not None else Extra()
+    results = [*extra.examples, *lesson.examples(numbers)]
     for reason in [result for result in results if isinstance(result, str)]:
         st.info(f"{reason[:1].upper()}{reason[1:]}", icon=":material/info:")
     examples = [result for result in results if isinstance(result, Example)]
     if examples:
         _schedules(lesson, examples, signature)
-    solved = lesson.extra is not None and lesson.extra(numbers)
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns([8, 5], gap="medium")
     checks = lesson.checks(numbers, examples) if examples else ()
     with left:
         if checks:
@@ -39,7 +39,7 @@ def draw_lesson(lesson: Lesson) -> bool:
         if len(examples) > 1:
             _figures(examples)
     if lesson.question is None:
-        return solved
+        return extra.solved
     with right:
         question = lesson.question(numbers, examples) if examples else None
         if question is None:
@@ -79,7 +79,7 @@ def _schedules(lesson: Lesson, examples: list[Example], signature: str) -> None:
             titles,
             selection_mode="multi",
             default=titles[:SHOWN_AT_FIRST],
-            key=f"learn/{lesson.key}/schedules",
+            key=f"learn/{lesson.key}/schedules/{'+'.join(e.name for e in examples)}",
         )
         shown = [example for example in examples if example.title in picked] or examples[:1]
     notes = [_note(example) for example in shown]
@@ -103,7 +103,7 @@ def _check_table(checks: Sequence[Check]) -> None:
     lines = ["| | Formula | gives | simulated | |", "|:--|:--|--:|--:|:--|"]
     for check in checks:
         lines.append(
-            f"| {check.what} | ${check.formula}$ | {_value(check.predicted, check.unit)} | "
+            f"| {check.what} | ${{{check.formula}}}$ | {_value(check.predicted, check.unit)} | "
             f"{_value(check.simulated, check.unit)} | {_agreement(check)} |"
         )
     st.markdown("\n".join(lines))
@@ -118,7 +118,7 @@ def _agreement(check: Check) -> str:
 def _value(value: float, unit: str) -> str:
     if unit == "%":
         return percent(value)
-    return f"{number(round(value, 6))} {'act.' if unit == 'activations' else unit}"
+    return f"{number(round(value, 6))}\u00a0{'act.' if unit == 'activations' else unit}"
 
 
 def _figures(examples: Sequence[Example]) -> None:

@@ -66,6 +66,15 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Extra:
+    """What a lesson's own part has come to."""
+
+    solved: bool = False
+    examples: tuple[Example, ...] = ()
+    """Schedules to draw before the lesson's."""
+
+
+@dataclass(frozen=True)
 class Lesson:
     """One step of the tour.
 
@@ -83,8 +92,8 @@ class Lesson:
     question : callable, optional
         Returns None where the numbers leave nothing to ask.
     extra : callable, optional
-        Draws what is special to the lesson, below the examples; returns whether that alone
-        finishes the lesson.
+        Draws what is special to the lesson, above the examples, from its numbers and a key that
+        names them; returns an :class:`Extra`.
     """
 
     key: str
@@ -94,7 +103,7 @@ class Lesson:
     examples: Callable[[Numbers], Sequence[Example | str]]
     checks: Callable[[Numbers, Sequence[Example]], Sequence[Check]]
     question: Callable[[Numbers, Sequence[Example]], Question | None] | None = None
-    extra: Callable[[Numbers], bool] | None = None
+    extra: Callable[[Numbers, str], Extra] | None = None
 
 
 def same(first: float, second: float) -> bool:

@@ -8,6 +8,7 @@ from pages.components.lessons.examples import Example, example, lesson_pipeline
 from pages.components.lessons.model import (
     SPLIT_COSTS,
     Check,
+    Extra,
     Knob,
     Lesson,
     Numbers,
@@ -19,7 +20,7 @@ from pages.components.lessons.proof import proof
 from planner_core.charts.numbers import number
 from planner_core.problem import Problem
 
-EXPERTS = ("1f1b", "zb-h1", "zb-greedy")
+EXPERTS = ("zb-greedy", "zb-h1", "1f1b")
 
 
 def _problem(v: Numbers) -> Problem:
@@ -54,9 +55,8 @@ def _question(v: Numbers, shown: Sequence[Example]) -> Question:
     )
 
 
-def _prove(v: Numbers) -> bool:
-    proof(_problem(v), key="optimum")
-    return False
+def _prove(v: Numbers, key: str) -> Extra:
+    return Extra(examples=proof(_problem(v), key))
 
 
 OPTIMUM = Lesson(
@@ -68,8 +68,8 @@ mixed-integer programme (who runs when, memory never above the limit) and return
 **proof**. The proof is a *lower bound*: an argument that no schedule is shorter. Where plan and
 bound meet, the plan is optimal, and nobody need look further.
 
-Below, expert schedules for the same devices with a memory limit. Those that need more are marked.
-Then let the planner solve the problem, and try a tighter memory.
+Below are expert schedules for devices with a memory limit; those that need more are marked. Let
+the planner solve the same problem and compare. Then try a tighter memory, or a looser one.
 """,
     knobs=(
         devices_knob(high=4, default=4),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.components.lessons.examples import Example
+from pages.components.lessons.examples import Example, short_name
 from pages.components.setup import theme
 from planner_core.analysis.instant import DeviceNow, at, instants
 from planner_core.charts import Entry, comparison
@@ -139,10 +139,5 @@ def _now(examples: Sequence[Example], time: float, *, done: bool) -> None:
 
 
 def _cell(example: Example, now: DeviceNow) -> str:
-    ids = example.problem.graph.operator_ids
-    runs = " & ".join(str(ids[o]) for o in now.running) or "idle"
-    return (
-        f"**{runs}**, holds {number(round(now.memory, 6))}"
-        if now.running
-        else (f"{runs}, holds {number(round(now.memory, 6))}")
-    )
+    runs = " & ".join(short_name(example.problem, o) for o in now.running)
+    return f"{f'**{runs}**' if runs else 'idle'}, holds {number(round(now.memory, 6))}"

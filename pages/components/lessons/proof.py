@@ -6,7 +6,6 @@ import streamlit as st
 
 from pages.components.compare import verdict
 from pages.components.lessons.examples import Example, timed
-from pages.components.lessons.player import player
 from pages.components.solves import Kept, sound, start
 from planner_core.charts.numbers import number
 from planner_core.problem import Problem
@@ -17,38 +16,38 @@ from planner_core.search.progress import Options
 SECONDS = 5.0
 """Time limit of a search; these problems are small."""
 
-_JOB = "tour job"
+_JOB, _JOB_OF = "tour job", "tour job of"
 
 
-def proved(problem: Problem) -> Plan | None:
-    """Return the plan this session has found for a problem."""
-    return _plans().get(problem)
+def proved(key: str) -> Plan | None:
+    """Return the plan this session has found for a lesson's numbers."""
+    return _plans().get(key)
 
 
-def proof(problem: Problem, key: str) -> None:
-    """Draw the button that searches, then the plan, its proof and its schedule."""
+def proof(problem: Problem, key: str) -> tuple[Example, ...]:
+    """Draw the button that searches, then the verdict; return the plan once there is one."""
     plan = search(problem, key)
     if plan is None:
-        return
+        return ()
     if plan.schedule is None:
         st.error(f"No plan: {plan.reason}.", icon=":material/block:")
-        return
+        return ()
     found = f"found by {plan.found_by} in {plan.seconds:.1f} s"
     said = f"**Makespan {number(plan.makespan)} ms**: {verdict(Kept('Plan', plan, [], None))}"
     if plan.status == "optimal":
         st.success(f"{said}; {found}.", icon=":material/verified:")
     else:
         st.info(f"{said}; {found}.", icon=":material/flag:")
-    player([_example(plan)], f"plan {key} {id(problem)}")
+    return (timed("plan", "Plan", plan.problem, plan.schedule),)
 
 
 def search(problem: Problem, key: str) -> Plan | None:
     """Draw the search for a problem until it is over; return the plan once there is one."""
-    plan = proved(problem)
+    plan = proved(key)
     if plan is not None:
         return plan
     job: SolveProcess | None = st.session_state.get(_JOB)
-    if job is not None and job.problem is not problem:
+    if job is not None and st.session_state[_JOB_OF] != key:
         job.stop()
         st.session_state[_JOB] = job = None
     if job is None:
@@ -56,26 +55,27 @@ def search(problem: Problem, key: str) -> Plan | None:
             "Find the optimum",
             type="primary",
             icon=":material/play_arrow:",
-            key=f"tour prove {key}",
+            key="tour prove",
             help=f"Searches up to {SECONDS:g} s; the page stays usable.",
         )
         if not pressed:
             return None
+        st.session_state[_JOB_OF] = key
         st.session_state[_JOB] = start(problem, Options(time_limit=SECONDS))
         st.rerun()
-    _watch(job)
+    _watch(job, key)
     return None
 
 
 @st.fragment(run_every=0.3)
-def _watch(job: SolveProcess) -> None:
+def _watch(job: SolveProcess, key: str) -> None:
     known = job.snapshot()
     if known.over:
         plan = known.plan
         if plan is None or not sound(job, plan):
             reason = known.error or "the search found nothing that keeps the rules"
             plan = Plan(problem=job.problem, status="unknown", reason=reason)
-        _plans()[job.problem] = plan
+        _plans()[key] = plan
         st.session_state[_JOB] = None
         st.rerun()
     best = "" if known.incumbent is None else f", best so far {number(known.incumbent)} ms"
@@ -83,10 +83,5 @@ def _watch(job: SolveProcess) -> None:
     st.progress(min(1.0, known.elapsed / SECONDS), f"Searching{best}{bound}")
 
 
-def _plans() -> dict[Problem, Plan]:
+def _plans() -> dict[str, Plan]:
     return st.session_state.setdefault("tour plans", {})
-
-
-def _example(plan: Plan) -> Example:
-    assert plan.schedule is not None
-    return timed("plan", "Plan", plan.problem, plan.schedule)

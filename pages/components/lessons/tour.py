@@ -29,7 +29,7 @@ def tour() -> None:
 
 def _rail() -> None:
     done = _done()
-    st.progress(len(done) / len(LESSONS), f"{len(done)} of {len(LESSONS)} answered")
+    st.progress(len(done) / len(LESSONS), f"{len(done)} of {len(LESSONS)} lessons done")
     st.radio(
         "Lessons",
         _KEYS,
