@@ -166,3 +166,17 @@ def test_report_states_proof_settings_and_search():
     assert "optimal by" not in report(PROBLEM, chosen, rows, plan=feasible)
     nothing = Plan(problem=PROBLEM, status="infeasible", reason="too little memory")
     assert "too little memory" in report(PROBLEM, chosen, rows, plan=nothing)
+
+
+def test_a_thumbnail_is_svg_and_names_are_escaped():
+    from xml.etree import ElementTree
+
+    from planner_core.charts.thumbnail import MOST_CELLS, thumbnail
+
+    schedule = run_baseline("gpipe", PROBLEM).schedule
+    tree = ElementTree.fromstring(thumbnail(PROBLEM, schedule, label='<a & "b">\x00'))
+    assert tree.get("aria-label") == '<a & "b">'
+    assert len(tree) == PROBLEM.graph.n_operators + PROBLEM.n_devices
+    big = pipeline(8, 200)
+    tree = ElementTree.fromstring(thumbnail(big, run_baseline("gpipe", big).schedule))
+    assert len(tree) <= MOST_CELLS + 8

@@ -1,0 +1,54 @@
+"""Every problem of the session with a picture, a line on what it teaches and a button."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import streamlit as st
+
+from pages.components import baselines
+from pages.components.problems import base_problem, facts, sources
+from pages.components.setup import theme
+from planner_core.charts.theme import THEMES
+from planner_core.charts.thumbnail import thumbnail
+from planner_core.problem import Problem
+
+PER_ROW = 4
+
+MOST_OPERATORS = 20_000
+"""Operators of a problem whose schedule is made for a picture alone."""
+
+
+def gallery() -> None:
+    """Draw the gallery; a button chooses a problem."""
+    offered = list(sources().items())
+    for first in range(0, len(offered), PER_ROW):
+        row = offered[first : first + PER_ROW]
+        for column, (key, source) in zip(st.columns(PER_ROW), row, strict=False):
+            with column.container(border=True, height="stretch"):
+                problem = base_problem(key)
+                picture = _picture(problem, theme().name)
+                if picture is not None:
+                    st.html(picture)
+                st.markdown(f"**{source.title}**")
+                st.caption(source.teaches)
+                st.caption(facts(problem))
+                st.button(
+                    "Choose",
+                    key=f"choose {key}",
+                    on_click=st.session_state.__setitem__,
+                    args=("problem", key),
+                )
+
+
+@lru_cache(maxsize=256)
+def _picture(problem: Problem, theme_name: str) -> str | None:
+    """A schedule of the problem in small; None if no expert schedule fits it."""
+    if problem.graph.n_operators > MOST_OPERATORS:
+        return None
+    for name in baselines.defaults(problem)[::-1]:
+        found = baselines.result(name, problem)
+        if not isinstance(found, str):
+            label = f"{problem.name}, scheduled by {found.title}"
+            return thumbnail(found.problem, found.schedule, THEMES[theme_name], label=label)
+    return None

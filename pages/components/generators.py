@@ -1,0 +1,301 @@
+"""Forms for the library's generators of problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from pages.components.problems import add_problem
+from planner_core.problem import InputError, PlannerError, Problem
+from planner_core.problem.forward import Forward
+from planner_core.problem.hardware import DEVICE_TYPES, LINK_TYPES
+from planner_core.workloads import (
+    PLACEMENTS,
+    deepseek_layer_pair,
+    homogeneous,
+    multimodal,
+    pipeline,
+    random_layered,
+    training,
+    transformer,
+    unet,
+)
+
+MOST_GENERATED = 50_000
+"""Operators, micro-batches counted, that a form makes; more belongs on the command line."""
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a form.
+
+    Parameters
+    ----------
+    name : str
+        Also the keyword of the generator where it is passed on.
+    label : str
+        With its unit.
+    value : number, bool, str or None
+        The default; its type decides what is drawn.
+    help : str
+    low, high : number
+        Limits of a number.
+    options : tuple of str
+        Choices of a text.
+    """
+
+    name: str
+    label: str
+    value: int | float | bool | str | None
+    help: str
+    low: float = 1
+    high: float = 1_000_000
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A form and what it makes."""
+
+    title: str
+    about: str
+    fields: tuple[Field, ...]
+    make: Callable[[Values], Problem]
+
+
+def generate() -> None:
+    """Draw the choice of a generator and its form; a generated problem is chosen."""
+    name = st.segmented_control(
+        "Generator",
+        list(GENERATORS),
+        format_func=lambda name: GENERATORS[name].title,
+        default="pipeline",
+        required=True,
+        key="generator",
+        label_visibility="collapsed",
+    )
+    chosen = GENERATORS[name or "pipeline"]
+    st.caption(chosen.about)
+    with st.form(f"generate {name}"):
+        values: Values = {}
+        for first in range(0, len(chosen.fields), 5):
+            row = chosen.fields[first : first + 5]
+            for column, field in zip(st.columns(5, vertical_alignment="bottom"), row, strict=False):
+                with column:
+                    values[field.name] = _drawn(field, "make" if name == "pipeline" else name)
+        if not st.form_submit_button("Generate", type="primary", icon=":material/add:"):
+            return
+    try:
+        _check_size(values)
+        problem = chosen.make(values)
+    except PlannerError as error:
+        text = str(error)
+        st.error(f"{text[:1].upper()}{text[1:]}.", icon=":material/error:")
+        return
+    st.session_state["next problem"] = add_problem(problem, problem.name, "Generated here.")
+    st.rerun()
+
+
+def _drawn(field: Field, form: str | None) -> Any:
+    key = f"{form}/{field.name}"
+    if field.options:
+        return st.selectbox(
+            field.label,
+            field.options,
+            index=field.options.index(str(field.value)),
+            key=key,
+            help=field.help,
+        )
+    if isinstance(field.value, bool):
+        return st.toggle(field.label, value=field.value, key=key, help=field.help)
+    if isinstance(field.value, int):
+        low, high = int(field.low), int(field.high)
+        return int(st.number_input(field.label, low, high, field.value, key=key, help=field.help))
+    return st.number_input(
+        field.label,
+        min_value=float(field.low),
+        max_value=float(field.high),
+        value=field.value,
+        placeholder="unlimited",
+        format="%g",
+        key=key,
+        help=field.help,
+    )
+
+
+def _check_size(values: Values) -> None:
+    """Refuse what would keep the page busy for long, before anything is made."""
+    layers = values.get("layers", 1) + sum(v for k, v in values.items() if k.endswith("_layers"))
+    size = layers * values.get("micro_batches", 1) * values.get("experts", 0) + max(
+        layers * values.get("micro_batches", 1),
+        values.get("operators", 1),
+        values.get("devices", 1) * values.get("chunks", 1) * values.get("micro_batches", 1),
+    )
+    if size > MOST_GENERATED:
+        raise InputError(
+            f"this would make more than {MOST_GENERATED:,} operators; make it smaller here or use "
+            "the library"
+        )
+
+
+def _pipeline(values: Values) -> Problem:
+    settings = dict(values)
+    share = settings.pop("released") / 100
+    return pipeline(
+        settings.pop("devices"), settings.pop("batches"), released_by_input=share, **settings
+    )
+
+
+def _model(make: Callable[..., Forward]) -> Callable[[Values], Problem]:
+    """A maker of models: on like devices, with or without a backward pass."""
+
+    def made(values: Values) -> Problem:
+        settings = dict(values)
+        cluster = homogeneous(settings.pop("devices"), settings.pop("device"), settings.pop("link"))
+        trained, recompute = settings.pop("training"), settings.pop("recompute")
+        if "stages" in settings and settings["stages"] == 0:
+            settings.pop("stages")
+        forward = make(**settings, cluster=cluster)
+        return training(forward, recompute=recompute) if trained else forward.problem
+
+    return made
+
+
+def _random(values: Values) -> Problem:
+    settings: Mapping[str, Any] = values
+    return random_layered(
+        settings["operators"],
+        settings["devices"],
+        seed=settings["seed"],
+        degree=settings["degree"],
+        duration=(settings["shortest"], settings["longest"]),
+        size=(0.0, settings["size"]),
+    )
+
+
+_MACHINES = (
+    Field("devices", "Devices", 4, "How many devices.", 1, 256),
+    Field("device", "Type", "H100", "Rates of its data sheet.", options=tuple(DEVICE_TYPES)),
+    Field("link", "Link", "NVLink 4", "Between every pair.", options=tuple(LINK_TYPES)),
+    Field("training", "Training", True, "Adds the backward pass, split into I and W."),
+    Field("recompute", "Recompute", False, "Saves activations of blocks only and runs them again."),
+)
+_BATCHES = Field("micro_batches", "Micro-batches", 4, "Repeats of the graph.", 1, 1024)
+_BATCH = Field("batch", "Batch", 1, "Samples in a micro-batch.", 1, 4096)
+
+GENERATORS: dict[str, Generator] = {
+    "pipeline": Generator(
+        "Pipeline",
+        "Stages × micro-batches on given devices: what 1F1B, zero bubble and DualPipe schedule.",
+        (
+            Field("devices", "Devices", 8, "How many devices.", 1, 64),
+            Field("batches", "Micro-batches", 20, "How many micro-batches.", 1, 256),
+            Field(
+                "placement",
+                "Placement",
+                "bidirectional",
+                "linear: stage s on device s. interleaved: several rounds over the devices. "
+                "v: down the devices and back. wave: several legs. bidirectional: a second copy "
+                "runs the other way.",
+                options=PLACEMENTS,
+            ),
+            Field("chunks", "Chunks", 2, "Stages per device, if interleaved or wave.", 1, 8),
+            Field(
+                "memory",
+                "Memory (activations)",
+                9.0,
+                "Limit per device, in saved activations of one stage.",
+                0,
+            ),
+            Field("forward", "F (ms)", 1.0, "Forward of one stage.", 0),
+            Field("backward_input", "I (ms)", 1.0, "Backward for the input.", 0),
+            Field("backward_weight", "W (ms)", 1.0, "Backward for the weights.", 0),
+            Field("transfer", "Transfer (ms)", 0.0, "Time between two devices.", 0),
+            Field(
+                "released",
+                "Freed by I (%)",
+                0,
+                "Share of a saved activation that I releases; W releases the rest.",
+                0,
+                100,
+            ),
+        ),
+        _pipeline,
+    ),
+    "transformer": Generator(
+        "Transformer",
+        "A decoder-only transformer, operator by operator, timed by a roofline cost model; with "
+        "experts a mixture of experts.",
+        (
+            Field("layers", "Layers", 8, "Transformer layers.", 1, 256),
+            Field("hidden", "Hidden", 4096, "Width of the model.", 1),
+            Field("heads", "Heads", 32, "Attention heads; they divide the width.", 1, 1024),
+            Field("sequence", "Sequence (tokens)", 4096, "Tokens of a sequence.", 1),
+            Field("vocabulary", "Vocabulary", 32000, "Tokens known.", 1),
+            Field("experts", "Experts", 0, "Per layer; 0 for a dense model.", 0, 512),
+            Field("tensor_parallel", "Tensor parallel", 1, "Accelerators per operator.", 1, 64),
+            Field("stages", "Stages", 4, "Pipeline stages of equal layers; 0 for none.", 0, 256),
+            _BATCH,
+            _BATCHES,
+            *_MACHINES,
+        ),
+        _model(transformer),
+    ),
+    "multimodal": Generator(
+        "Multimodal",
+        "A text and an image encoder that can run side by side, and joint layers over both.",
+        (
+            Field("text_layers", "Text layers", 4, "Of the text encoder.", 1, 128),
+            Field("image_layers", "Image layers", 4, "Of the image encoder.", 1, 128),
+            Field("joint_layers", "Joint layers", 2, "Over both, with cross-attention.", 1, 128),
+            Field("hidden", "Hidden", 1024, "Width of the model.", 1),
+            Field("heads", "Heads", 16, "Attention heads; they divide the width.", 1, 1024),
+            _BATCH,
+            _BATCHES,
+            *_MACHINES,
+        ),
+        _model(multimodal),
+    ),
+    "unet": Generator(
+        "U-Net",
+        "Down to a small image and back up, with skip connections that stay in memory.",
+        (
+            Field("levels", "Levels", 4, "Halvings of the resolution.", 1, 12),
+            Field("channels", "Channels", 64, "Of the first level.", 1, 4096),
+            Field(
+                "resolution", "Resolution (pixels)", 512, "Side; halved at every level.", 1, 8192
+            ),
+            _BATCH,
+            _BATCHES,
+            *_MACHINES,
+        ),
+        _model(unet),
+    ),
+    "deepseek": Generator(
+        "DeepSeek layer pair",
+        "One mixture-of-experts layer forward beside another's backward on one device: the "
+        "exchanges of one hide behind the computation of the other.",
+        (Field("layers", "Layers", 1, "Layers in each direction.", 1, 64),),
+        lambda values: deepseek_layer_pair(values["layers"]),
+    ),
+    "random": Generator(
+        "Random layers",
+        "A random graph whose edges go from one layer to the next; any device may run anything.",
+        (
+            Field("operators", "Operators", 40, "How many operators.", 1, 20_000),
+            Field("devices", "Devices", 3, "How many devices.", 1, 64),
+            Field("degree", "Producers", 2.0, "Mean number per operator.", 1, 20),
+            Field("shortest", "Shortest (ms)", 1.0, "Durations are uniform from here …", 0),
+            Field("longest", "Longest (ms)", 10.0, "… to here.", 0),
+            Field("size", "Largest tensor (MiB)", 5.0, "Sizes are uniform from 0 to here.", 0),
+            Field("seed", "Seed", 0, "The same seed gives the same graph.", 0),
+        ),
+        _random,
+    ),
+}
+"""Every generator that has a form, by name."""
