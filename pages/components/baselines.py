@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from planner_core.baselines import BaselineResult, available, run_baseline
+from planner_core.baselines import BaselineResult
 from planner_core.problem import PlannerError, Problem
+from planner_core.search.experts import available_experts, run_expert
 
 DEFAULTS = 3
 """Baselines shown at first."""
@@ -14,7 +15,7 @@ DEFAULTS = 3
 @lru_cache(maxsize=64)
 def choices(problem: Problem) -> dict[str, tuple[str, str | None]]:
     """Title and, where it cannot be run at all, the reason of every baseline, by name."""
-    return {name: (title, reason) for name, title, reason in available(problem)}
+    return {name: (title, reason) for name, title, reason in available_experts(problem)}
 
 
 @lru_cache(maxsize=512)
@@ -25,7 +26,7 @@ def result(
     takes_pair = overlapped_pair is not None and name in ("dualpipe", "dualpipev")
     settings = {"overlapped_pair": overlapped_pair} if takes_pair else {}
     try:
-        return run_baseline(name, problem, **settings)
+        return run_expert(name, problem, **settings)
     except PlannerError as error:
         return str(error)
 
