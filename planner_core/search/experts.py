@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,8 @@ def run_expert(name: str, problem: Problem, **settings: Any) -> BaselineResult:
             best = result
     if best is None:
         raise reason or NotApplicable("the graph has no contiguous stages")
-    return best
+    forbidden = any(violation.rule == "assignment" for violation in best.violations)
+    return replace(best, own_placement=best.own_placement or forbidden)
 
 
 def available_experts(problem: Problem) -> list[tuple[str, str, str | None]]:

@@ -52,6 +52,14 @@ def test_dualpipe_on_derived_stages(name, makespan):
     assert result.schedule.makespan == pytest.approx(makespan)
 
 
+def test_a_placement_that_colocation_forbids_is_a_comparison_only():
+    problem = training(random_layered(12, 2, seed=1), micro_batches=4)
+    result = run_expert("dualpipe-sequential", problem)
+    assert result.own_placement
+    assert not result.fits
+    assert "colocation" in result.reason
+
+
 def test_settings_choose_the_number_of_stages():
     problem = bare(pipeline(2, 4, "interleaved", chunks=3))
     result = run_expert("interleaved-1f1b", problem, chunks=3)
