@@ -1,62 +1,86 @@
-"""Sweep the memory limit and see makespan against memory, with every expert schedule."""
+"""Sweep a limit or a setting and see what it does to the makespan, beside every expert schedule."""
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from pages.components import baselines
-from pages.components.problems import base_problem
+from pages.components.problems import base_problem, configured
+from pages.components.session_settings import settings_of
 from pages.components.settings import choose_problem
 from pages.components.setup import setup, theme
 from pages.components.sweep import (
+    AXES,
     Sweep,
     baseline_points,
-    default_range,
-    limits_between,
     plan_points,
+    point_key,
     running_sweep,
     start_sweep,
+    swept_baselines,
+    values_between,
 )
-from planner_core.charts import Entry, comparison, frontier
+from planner_core.charts import Entry, FrontierPoint, comparison, frontier
 from planner_core.charts.numbers import number
 from planner_core.problem import PlannerError, Problem
 
-MOST_LIMITS = 24
+MOST_VALUES = 24
 
 setup()
 
 
-def controls(problem: Problem, key: str) -> None:
-    """Range of limits and the button that starts the sweep."""
-    low, high = default_range(problem)
-    unit = problem.memory_unit
-    first, second, third, fourth, button = st.columns(
-        [2, 2, 1.6, 1.8, 1.8], vertical_alignment="bottom"
+def chosen_problem(key: str) -> Problem:
+    """The problem with what is set for it on the other pages; as given if that is impossible."""
+    try:
+        return configured(base_problem(key), settings_of(key))
+    except PlannerError as error:
+        st.warning(f"The settings are left out: {error}.", icon=":material/tune:")
+        return base_problem(key)
+
+
+def controls(problem: Problem, key: str) -> str:
+    """Draw the setting, its range and the button that starts the sweep; return the setting."""
+    offered = [name for name, axis in AXES.items() if axis.possible(problem)]
+    zeroth, first, second, third, fourth, button = st.columns(
+        [2, 1.8, 1.8, 1.3, 1.7, 1.7], vertical_alignment="bottom"
     )
+    name = zeroth.selectbox(
+        "Sweep",
+        offered,
+        format_func=lambda name: AXES[name].title,
+        key=f"sweep/axis/{key}",
+        help="What changes from plan to plan. Devices: only for pipelines of like stages; "
+        "micro-batches: only if they do not depend on each other.",
+    )
+    axis = AXES[name]
+    low, high = axis.span(problem)
+    unit = {"memory": problem.memory_unit, "transfer_time": problem.time_unit}.get(name)
+    suffix = f" ({unit})" if unit else ""
     lowest = first.number_input(
-        f"From ({unit})",
-        min_value=0.0,
+        f"From{suffix}",
+        min_value=1.0 if axis.whole else 0.0,
         value=low,
         format="%g",
-        key=f"sweep/from/{key}",
-        help="Lowest memory limit per device.",
+        key=f"sweep/from/{name}/{key}",
+        help=f"Lowest {axis.title}.",
     )
     highest = second.number_input(
-        f"To ({unit})",
-        min_value=0.0,
+        f"To{suffix}",
+        min_value=1.0 if axis.whole else 0.0,
         value=high,
         format="%g",
-        key=f"sweep/to/{key}",
-        help="Highest memory limit per device.",
+        key=f"sweep/to/{name}/{key}",
+        help=f"Highest {axis.title}.",
     )
-    steps = int(min(MOST_LIMITS, max(2, round(high - low) + 1))) if high >= 4 else 6
+    steps = int(min(MOST_VALUES, max(2, round(high - low) + 1))) if high >= 4 else 6
     count = third.number_input(
-        "Limits",
+        "Values",
         min_value=1,
-        max_value=MOST_LIMITS,
+        max_value=MOST_VALUES,
         value=min(steps, 8),
-        key=f"sweep/count/{key}",
-        help="How many limits are tried, in equal steps.",
+        key=f"sweep/count/{name}/{key}",
+        help="How many values are tried, in equal steps.",
     )
     seconds = fourth.number_input(
         "Time limit each (s)",
@@ -64,24 +88,24 @@ def controls(problem: Problem, key: str) -> None:
         max_value=3600,
         value=10,
         key="sweep/seconds",
-        help="Wall-clock seconds per limit.",
+        help="Wall-clock seconds per value.",
     )
     sweep = running_sweep()
-    busy = sweep is not None and sweep.running
-    if busy:
+    if sweep is not None and sweep.running:
         if button.button("Stop", icon=":material/stop:", width="stretch"):
             sweep.stop()
     elif button.button("Sweep", type="primary", icon=":material/play_arrow:", width="stretch"):
         try:
-            limits = limits_between(lowest, highest, int(count))
-            st.session_state["sweep"] = start_sweep(problem, limits, float(seconds))
+            values = values_between(lowest, highest, int(count), axis.whole)
+            st.session_state["sweep"] = start_sweep(problem, name, values, float(seconds))
         except PlannerError as error:
-            st.error(f"{error}.", icon=":material/error:")
-            return
+            st.error(f"{str(error)[:1].upper()}{str(error)[1:]}.", icon=":material/error:")
+            return name
         st.rerun()
+    return name
 
 
-def figure(problem: Problem, sweep: Sweep | None) -> None:
+def figure(problem: Problem, axis: str, sweep: Sweep | None) -> None:
     """The frontier; runs by itself until the last search is over."""
     busy = sweep is not None and sweep.running
 
@@ -90,15 +114,28 @@ def figure(problem: Problem, sweep: Sweep | None) -> None:
         if sweep is not None:
             done = sum(job.finished.is_set() for _, job in sweep.jobs)
             if busy:
-                st.progress(done / len(sweep.jobs), f"{done} of {len(sweep.jobs)} limits solved")
-            for limit, reason in sweep.failures():
-                st.warning(f"Memory limit {number(limit)}: {reason}.", icon=":material/block:")
-        points = (plan_points(sweep) if sweep else []) + baseline_points(problem)
+                st.progress(done / len(sweep.jobs), f"{done} of {len(sweep.jobs)} plans solved")
+            for value, reason in sweep.failures():
+                st.warning(
+                    f"{AXES[axis].title.capitalize()} {number(value)}: {reason}.",
+                    icon=":material/block:",
+                )
+        points = plan_points(sweep) if sweep else []
+        if axis == "memory":
+            points += baseline_points(problem)
+        elif sweep is not None:
+            points += swept_baselines(sweep)
         if not points:
-            st.info("No expert schedule fits this problem. Press **Sweep** for plans.")
+            st.info("Press **Sweep** for a plan at each value, beside the expert schedules.")
             return
         st.plotly_chart(
-            frontier(points, theme(), time_unit=problem.time_unit, memory_unit=problem.memory_unit),
+            frontier(
+                points,
+                theme(),
+                time_unit=problem.time_unit,
+                memory_unit=problem.memory_unit,
+                swept=None if axis == "memory" else AXES[axis].label(problem),
+            ),
             theme=None,
             key="frontier",
             on_select="rerun",
@@ -106,6 +143,7 @@ def figure(problem: Problem, sweep: Sweep | None) -> None:
             config={"displaylogo": False, "toImageButtonOptions": {"scale": 2}},
         )
         opened(problem, sweep)
+        as_table(problem, axis, points)
         if busy and not sweep.running:
             st.rerun()
 
@@ -121,36 +159,66 @@ def opened(problem: Problem, sweep: Sweep | None) -> None:
         None,
     )  # fmt: skip
     if chosen is None:
-        st.caption("Click a point to see its schedule. Plans stand at their memory limit.")
+        st.caption("Click a point to see its schedule.")
         return
-    entry = None
-    for limit, plan in sweep.plans() if sweep else []:
-        if chosen == f"limit {number(limit)}" and plan.schedule is not None:
-            entry = Entry(
-                key=chosen,
-                title=f"Plan at memory limit {number(limit)}",
-                problem=plan.problem,
-                schedule=plan.schedule,
-            )
-    if entry is None and chosen in baselines.choices(problem):
-        found = baselines.result(chosen, problem)
-        if not isinstance(found, str):
-            entry = Entry(
-                key=chosen,
-                title=found.title,
-                problem=found.problem,
-                schedule=found.schedule,
-                note=found.reason or "fits",
-            )
+    entry = _plan_entry(chosen, sweep) or _baseline_entry(chosen, problem, sweep)
     if entry is not None:
         st.plotly_chart(comparison([entry], theme()), theme=None, key="opened")
 
 
+def _plan_entry(chosen: str, sweep: Sweep | None) -> Entry | None:
+    for value, plan in sweep.plans() if sweep else []:
+        if chosen == point_key(sweep.axis, value) and plan.schedule is not None:
+            return Entry(
+                key=chosen,
+                title=f"Plan at {chosen}",
+                problem=plan.problem,
+                schedule=plan.schedule,
+            )
+    return None
+
+
+def _baseline_entry(chosen: str, problem: Problem, sweep: Sweep | None) -> Entry | None:
+    name, _, at = chosen.partition("@")
+    if at and sweep is not None:
+        problem = next((job.problem for v, job in sweep.jobs if number(v) == at), problem)
+    if name not in baselines.choices(problem):
+        return None
+    found = baselines.result(name, problem)
+    if isinstance(found, str):
+        return None
+    return Entry(
+        key=chosen,
+        title=found.title,
+        problem=found.problem,
+        schedule=found.schedule,
+        note=found.reason or "fits",
+    )
+
+
+def as_table(problem: Problem, axis: str, points: list[FrontierPoint]) -> None:
+    """The same points as a table, for keyboards, screen readers and spreadsheets."""
+    with st.expander("The points as a table", icon=":material/table:"):
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "schedule": [p.title for p in points],
+                    AXES[axis].title: [p.limit for p in points],
+                    f"makespan ({problem.time_unit})": [p.makespan for p in points],
+                    f"lower bound ({problem.time_unit})": [p.lower_bound for p in points],
+                    f"peak memory ({problem.memory_unit})": [p.peak_memory for p in points],
+                    "note": [p.note for p in points],
+                }
+            ),
+            hide_index=True,
+        )
+
+
 with st.container(border=True):
     key = choose_problem()
-    problem = base_problem(key)
-    controls(problem, key)
+    problem = chosen_problem(key)
+    axis = controls(problem, key)
 sweep = running_sweep()
-if sweep is not None and sweep.base is not problem:
+if sweep is not None and (sweep.base is not problem or sweep.axis != axis):
     sweep = None
-figure(problem, sweep)
+figure(problem, axis, sweep)

@@ -1,8 +1,9 @@
-"""A sweep of memory limits: one search a limit, points as they are solved."""
+"""A sweep of one setting: one search a value, points as they are solved."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import streamlit as st
@@ -12,17 +13,119 @@ from pages.components.problems import common_memory, with_settings
 from pages.components.solves import sound, start
 from planner_core.charts import FrontierPoint
 from planner_core.charts.numbers import number
-from planner_core.problem import Problem
-from planner_core.schedule import Plan, peak_memory
+from planner_core.problem import InputError, NotApplicable, Problem
+from planner_core.problem.micro_batches import micro_batch_range, with_micro_batches
+from planner_core.schedule import Plan, micro_batch_count, peak_memory
 from planner_core.search.process import SolveProcess
 from planner_core.search.progress import Options
+from planner_core.workloads.recipe import pipeline_recipe, with_devices
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A setting that can be swept.
+
+    Parameters
+    ----------
+    title : str
+        For the choice; ``label`` with the unit for the axis of the plot.
+    whole : bool
+        Whether only whole numbers make sense.
+    span : callable
+        Lowest and highest value offered for a problem.
+    change : callable
+        Returns the problem with a value.
+    """
+
+    title: str
+    label: Callable[[Problem], str]
+    whole: bool
+    span: Callable[[Problem], tuple[float, float]]
+    change: Callable[[Problem, float], Problem]
+    possible: Callable[[Problem], bool] = lambda problem: True
+
+
+def default_range(problem: Problem) -> tuple[float, float]:
+    """Lowest and highest limit offered: half of, and the limit or the most that is useful."""
+    high = common_memory(problem)
+    if high is None:
+        peaks = [point.peak_memory for point in baseline_points(problem)]
+        high = max(peaks, default=1.0)
+    low = float(np.ceil(high / 2)) if high >= 4 else high / 2
+    return low, high
+
+
+def with_transfer_time(problem: Problem, time: float) -> Problem:
+    """Return the same problem with every transfer taking ``time``."""
+    cluster = problem.cluster
+    linked = cluster.has_link & ~np.eye(problem.n_devices, dtype=bool)
+    changed = replace(
+        cluster,
+        latency=np.where(linked, time, cluster.latency),
+        bandwidth=np.where(linked, np.inf, cluster.bandwidth),
+    )
+    free = np.full(problem.template.n_tensors, np.nan)
+    return replace(problem, cluster=changed, template=replace(problem.template, transfer=free))
+
+
+def _most_transfer(problem: Problem) -> float:
+    """A transfer as long as an average operator: where it begins to rule the makespan."""
+    durations = problem.durations
+    return float(f"{durations[np.isfinite(durations)].mean():.1g}")
+
+
+def _listed_apart(problem: Problem) -> bool:
+    try:
+        with_micro_batches(problem, micro_batch_range(problem) + 1)
+    except (InputError, NotApplicable):
+        return False
+    return True
+
+
+AXES: dict[str, Axis] = {
+    "memory": Axis(
+        "memory limit",
+        lambda problem: f"memory per device ({problem.memory_unit})",
+        False,
+        default_range,
+        lambda problem, value: with_settings(problem, memory=value),
+    ),
+    "micro_batches": Axis(
+        "micro-batches",
+        lambda problem: "micro-batches",
+        True,
+        lambda problem: (
+            float(max(1, micro_batch_count(problem) // 2)),
+            float(2 * micro_batch_count(problem)),
+        ),
+        lambda problem, value: with_micro_batches(problem, int(value)),
+        _listed_apart,
+    ),
+    "devices": Axis(
+        "devices",
+        lambda problem: "devices",
+        True,
+        lambda problem: (float(max(1, problem.n_devices // 2)), float(2 * problem.n_devices)),
+        lambda problem, value: with_devices(problem, int(value)),
+        lambda problem: pipeline_recipe(problem) is not None,
+    ),
+    "transfer_time": Axis(
+        "transfer time",
+        lambda problem: f"time of every transfer ({problem.time_unit})",
+        False,
+        lambda problem: (0.0, _most_transfer(problem)),
+        with_transfer_time,
+    ),
+}
+"""What can be swept."""
 
 
 @dataclass(eq=False)
 class Sweep:
-    """Searches of one problem at several memory limits."""
+    """Searches of one problem at several values of a setting."""
 
     base: Problem
+    axis: str
     jobs: list[tuple[float, SolveProcess]]
     checked: dict[SolveProcess, bool] = field(default_factory=dict)
 
@@ -37,87 +140,84 @@ class Sweep:
             job.stop()
 
     def plans(self) -> list[tuple[float, Plan]]:
-        """Finished searches' plans by memory limit; none that the validator refuses."""
+        """Finished searches' plans by value; none that the validator refuses."""
         found = []
-        for limit, job in self.jobs:
+        for value, job in self.jobs:
             plan = job.snapshot().plan if job.finished.is_set() else None
             if plan is None:
                 continue
             if job not in self.checked:
                 self.checked[job] = sound(job, plan)
             if self.checked[job]:
-                found.append((limit, plan))
+                found.append((value, plan))
         return found
 
     def failures(self) -> list[tuple[float, str]]:
-        """Limits for which no plan was found, and why."""
+        """Values for which no plan was found, and why."""
         found = []
-        for limit, job in self.jobs:
+        for value, job in self.jobs:
             known = job.snapshot()
             if known.plan is not None and known.plan.schedule is None:
-                found.append((limit, known.plan.reason or known.plan.status))
+                found.append((value, known.plan.reason or known.plan.status))
             elif known.plan is None and known.error:
-                found.append((limit, known.error))
+                found.append((value, known.error))
         return found
 
 
-def default_range(problem: Problem) -> tuple[float, float]:
-    """Lowest and highest limit offered: half of, and the limit or the most that is useful."""
-    high = common_memory(problem)
-    if high is None:
-        peaks = [point.peak_memory for point in baseline_points(problem)]
-        high = max(peaks, default=1.0)
-    low = float(np.ceil(high / 2)) if high >= 4 else high / 2
-    return low, high
-
-
-def limits_between(low: float, high: float, count: int) -> list[float]:
-    """Limits in equal steps, whole numbers where the ends are whole, the highest first."""
+def values_between(low: float, high: float, count: int, whole: bool = False) -> list[float]:
+    """Values in equal steps, whole where they must be or the ends are, the highest first."""
     values = np.linspace(min(low, high), max(low, high), count)
-    if float(low).is_integer() and float(high).is_integer():
+    if whole or (float(low).is_integer() and float(high).is_integer()):
         values = np.round(values)
     return sorted({float(f"{value:.6g}") for value in values.tolist()}, reverse=True)
 
 
-def start_sweep(problem: Problem, limits: list[float], seconds: float) -> Sweep:
-    """Queue one search per limit."""
-    jobs = [
-        (
-            limit,
-            start(
-                with_settings(problem, memory=limit, minimize=("makespan",)),
-                Options(time_limit=seconds),
-            ),
-        )
-        for limit in limits
-    ]
-    return Sweep(problem, jobs)
+def start_sweep(problem: Problem, axis: str, values: list[float], seconds: float) -> Sweep:
+    """Queue one search per value.
+
+    Raises
+    ------
+    InputError, NotApplicable
+        If the problem cannot take a value; nothing is queued then.
+    """
+    shortest = with_settings(problem, minimize=("makespan",), budgets=())
+    problems = [(value, AXES[axis].change(shortest, value)) for value in values]
+    jobs = [(value, start(made, Options(time_limit=seconds))) for value, made in problems]
+    return Sweep(problem, axis, jobs)
+
+
+def point_key(axis: str, value: float) -> str:
+    """Key of the plan at a value."""
+    return f"{AXES[axis].title} {number(value)}"
 
 
 def plan_points(sweep: Sweep) -> list[FrontierPoint]:
     """Points of the plans found so far."""
     points = []
-    for limit, plan in sweep.plans():
+    for value, plan in sweep.plans():
         if plan.schedule is None:
             continue
         proof = f"optimal, proved by the {plan.proved_by}" if plan.status == "optimal" else ""
         points.append(
             FrontierPoint(
-                key=f"limit {number(limit)}",
-                title=f"plan at memory limit {number(limit)}",
+                key=point_key(sweep.axis, value),
+                title=f"plan at {point_key(sweep.axis, value)}",
                 peak_memory=peak_memory(plan.problem, plan.schedule),
                 makespan=plan.schedule.makespan,
                 kind=plan.status,
                 note=proof,
                 lower_bound=plan.lower_bound,
-                limit=limit,
+                limit=value,
             )
         )
     return points
 
 
-def baseline_points(problem: Problem) -> list[FrontierPoint]:
-    """Points of every expert schedule that can be run on a problem."""
+def baseline_points(problem: Problem, place: float | None = None) -> list[FrontierPoint]:
+    """Points of every expert schedule that can be run on a problem.
+
+    They stand at the peak memory they need, or at ``place`` on another axis.
+    """
     points = []
     for name, (title, reason) in baselines.choices(problem).items():
         found = None if reason else baselines.result(name, problem)
@@ -131,9 +231,19 @@ def baseline_points(problem: Problem) -> list[FrontierPoint]:
                 makespan=found.schedule.makespan,
                 kind="baseline",
                 note="" if found.fits else found.reason or "",
+                limit=place,
             )
         )
     return points
+
+
+def swept_baselines(sweep: Sweep) -> list[FrontierPoint]:
+    """Points of every expert schedule at every value of a sweep of another setting than memory."""
+    return [
+        replace(point, key=f"{point.key}@{number(value)}")
+        for value, job in sweep.jobs
+        for point in baseline_points(job.problem, value)
+    ]
 
 
 def running_sweep() -> Sweep | None:

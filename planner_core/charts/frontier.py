@@ -26,7 +26,8 @@ class FrontierPoint:
     lower_bound : float, optional
         Proved bound on the makespan at this memory limit.
     limit : float, optional
-        Memory limit of the plan.
+        Value of the swept setting, such as the memory limit of the plan; without one the point
+        stands at its peak memory.
     """
 
     key: str
@@ -45,12 +46,17 @@ def frontier(
     *,
     time_unit: str = "ms",
     memory_unit: str = "MiB",
+    swept: str | None = None,
 ) -> go.Figure:
     """Return makespan against memory: plans as a staircase, baselines as single points.
 
-    Plans stand at their memory limit, baselines at the peak memory they need.
+    Plans stand at their memory limit, baselines at the peak memory they need. With ``swept``,
+    the title of another axis, all points stand at their value of that setting and every
+    baseline is a line.
     """
     figure = go.Figure()
+    if swept is not None:
+        _add_lines(figure, [p for p in points if p.kind == "baseline"], theme)
     plans = sorted((p for p in points if p.kind != "baseline"), key=_place)
     baselines = [p for p in points if p.kind == "baseline"]
     if len(plans) > 1:
@@ -59,7 +65,11 @@ def frontier(
                 x=[_place(p) for p in plans],
                 y=[p.makespan for p in plans],
                 mode="lines",
-                line={"shape": "hv", "width": 2, "color": theme.accent},
+                line={
+                    "shape": "hv" if swept is None else "linear",
+                    "width": 2,
+                    "color": theme.accent,
+                },
                 hoverinfo="skip",
                 showlegend=False,
             )
@@ -76,12 +86,17 @@ def frontier(
             go.Scatter(
                 x=[_place(p) for p in chosen],
                 y=[p.makespan for p in chosen],
-                mode="markers+text" if kind == "baseline" else "markers",
+                mode="markers+text" if kind == "baseline" and swept is None else "markers",
                 text=[p.title for p in chosen],
                 textposition=_sides(chosen),
                 textfont={"size": 12, "color": theme.muted},
                 name=title,
-                marker={"size": 11, "symbol": symbol, "color": colour, "line": {"width": 2}},
+                marker={
+                    "size": 11 if kind != "baseline" or swept is None else 6,
+                    "symbol": symbol,
+                    "color": colour,
+                    "line": {"width": 2},
+                },
                 customdata=[[p.key, 0] for p in chosen],
                 hovertext=[_hover(p, time_unit, memory_unit) for p in chosen],
                 hovertemplate="%{hovertext}<extra></extra>",
@@ -94,10 +109,30 @@ def frontier(
     places = [_place(p) for p in points]
     margin = 0.14 * (max(places) - min(places)) or 0.2 * max(places)
     figure.update_xaxes(range=[min(places) - margin, max(places) + margin])
-    figure.update_xaxes(title_text=f"memory per device ({memory_unit})", title_standoff=8)
+    figure.update_xaxes(title_text=swept or f"memory per device ({memory_unit})", title_standoff=8)
     figure.update_yaxes(title_text=f"makespan ({time_unit})", title_standoff=8)
     figure.update_layout(showlegend=True, uirevision="frontier", margin={"t": 44, "r": 30})
     return figure
+
+
+def _add_lines(figure: go.Figure, baselines: list[FrontierPoint], theme: Theme) -> None:
+    """A thin line per expert schedule, its title at the right end."""
+    for title in dict.fromkeys(p.title for p in baselines):
+        line = sorted((p for p in baselines if p.title == title), key=_place)
+        figure.add_trace(
+            go.Scatter(
+                x=[_place(p) for p in line],
+                y=[p.makespan for p in line],
+                mode="lines+text",
+                text=[""] * (len(line) - 1) + [f" {title}"],
+                textposition="middle right",
+                textfont={"size": 12, "color": theme.muted},
+                line={"width": 1, "color": theme.muted, "dash": "dot"},
+                hoverinfo="skip",
+                cliponaxis=False,
+                showlegend=False,
+            )
+        )
 
 
 def _place(point: FrontierPoint) -> float:
@@ -107,14 +142,14 @@ def _place(point: FrontierPoint) -> float:
 def _sides(points: Sequence[FrontierPoint]) -> list[str]:
     """Where labels stand, so that they write neither over each other nor over a neighbour."""
     sides = ("middle right", "bottom right", "top right", "middle left", "bottom left")
-    width = max(p.peak_memory for p in points) - min(p.peak_memory for p in points)
+    width = max(_place(p) for p in points) - min(_place(p) for p in points)
     height = max(p.makespan for p in points) - min(p.makespan for p in points)
     taken: dict[tuple[float, float], int] = {}
     chosen = []
     for point in points:
-        place = (round(point.peak_memory, 6), round(point.makespan, 6))
+        place = (round(_place(point), 6), round(point.makespan, 6))
         crowded = any(
-            0 < other.peak_memory - point.peak_memory < 0.2 * width
+            0 < _place(other) - _place(point) < 0.2 * width
             and abs(other.makespan - point.makespan) < 0.03 * height
             for other in points
         )
