@@ -1,0 +1,340 @@
+"""The editor on a page: canvas, settings and tables around one drawing."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import Any
+
+import streamlit as st
+
+from pages.components.editor.drawing import Drawing
+from pages.components.editor.edits import TABLES, Document, Edit, blank, table
+from pages.components.editor.tables import (
+    COLUMNS,
+    MOST_ROWS,
+    column_settings,
+    edits_of,
+    frame,
+)
+from pages.components.editor.view import CRITERIA, visible
+from pages.components.problems import Source, add_problem, base_problem, own_problems
+from pages.components.setup import ROOT, theme
+from planner_core.charts.theme import KIND_COLOURS, KIND_TITLES, ink
+from planner_core.formats.json_text import dump_object
+from planner_core.formats.native import problem_document
+from planner_core.problem import KINDS, Problem
+
+MOST_BATCHES = 4096
+"""Micro-batches the settings offer."""
+
+DRAWN = "Drawn here."
+"""What tells problems of the editor from those uploaded or generated."""
+
+_CANVAS = "draw/canvas"
+
+_TITLES = {
+    "operators": "Operators",
+    "tensors": "Tensors",
+    "parameter_groups": "Parameter groups",
+    "devices": "Devices",
+    "links": "Links",
+}
+
+_LOADER = """
+export default function (component) {
+  const file = new URL("app/static/editor.js?%s", document.baseURI);
+  const loaded = import(file).then((module) => module.show(component));
+  return () => loaded.then((leave) => leave());
+}
+"""
+
+
+@lru_cache(maxsize=1)
+def _component() -> Any:
+    """Declare the component; its code is fetched anew only when a file of it has changed."""
+    digest = hashlib.sha256()
+    for name in ("editor.js", "editor.css"):
+        digest.update((ROOT / "static" / name).read_bytes())
+    return st.components.v2.component(
+        "graph_editor",
+        html='<div class="graph-editor"></div>',
+        css=(ROOT / "static" / "editor.css").read_text(encoding="utf-8"),
+        js=_LOADER % digest.hexdigest()[:12],
+        isolate_styles=False,  # the drawing library measures nothing inside a shadow root
+    )
+
+
+def drawing_of(key: str) -> Drawing:
+    """Return the drawing of the chosen problem, begun anew when another is chosen."""
+    state = st.session_state
+    drawing: Drawing | None = state.get("drawing")
+    if drawing is None or state.get("drawing/of") != key:
+        drawing = _begin(problem_document(base_problem(key)))
+        state["drawing/of"] = key
+    return drawing
+
+
+def _begin(document: Document) -> Drawing:
+    before: Drawing | None = st.session_state.get("drawing")
+    number, rev = (before.number + 1, before.rev + 1) if before else (0, 0)
+    drawing = Drawing(document, number=number, rev=rev, applied=before.applied if before else 0)
+    st.session_state["drawing"] = drawing
+    return drawing
+
+
+def draw_empty() -> None:
+    """Begin an empty graph; it becomes a problem with its first operator."""
+    drawing = _begin(blank())
+    drawing.starts_new = True
+
+
+def take_canvas() -> None:
+    """Take what was done on the canvas."""
+    component = st.session_state.get(_CANVAS) or {}
+    drawing: Drawing = st.session_state["drawing"]
+    _keep(drawing, drawing.from_browser(component.get("edits")))
+
+
+def take_table(name: str, widget: str) -> None:
+    """Take what was typed in a table."""
+    drawing: Drawing = st.session_state["drawing"]
+    base = drawing.base(name)
+    edits = edits_of(name, base, st.session_state[widget])
+    _keep(drawing, drawing.change(edits, name, base))
+
+
+def take(edit: Edit) -> None:
+    """Take an edit of the settings."""
+    drawing: Drawing = st.session_state["drawing"]
+    _keep(drawing, drawing.change([edit], "settings"))
+
+
+def _keep(drawing: Drawing, problem: Problem | None) -> None:
+    """Let the drawn problem be chosen on every page; a sample is copied first."""
+    if problem is None:
+        return
+    state = st.session_state
+    own = own_problems()
+    key = state.get("drawing/of")
+    if not drawing.starts_new and key in own and own[key][0].teaches == DRAWN:
+        source, before = own[key]
+        title = source.title if problem.name == before.name else problem.name
+        own[key] = (Source(key, title, DRAWN), problem)
+        return
+    title = problem.name if drawing.starts_new else f"{problem.name}, edited"
+    drawing.starts_new = False
+    key = add_problem(problem, title, DRAWN)
+    state["drawing/of"] = state["problem"] = key
+
+
+def canvas(drawing: Drawing, first: str) -> None:
+    """Draw the graph and take what is done to it."""
+    document = drawing.document
+    look = theme()
+    _component()(
+        key=_CANVAS,
+        data={
+            "drawing": drawing.number,
+            "rev": drawing.rev,
+            "applied": drawing.applied,
+            "refused": drawing.refused if drawing.refused_in == "canvas" else None,
+            "can": {"undo": bool(drawing.past), "redo": bool(drawing.future)},
+            **visible(document, drawing.opened, first),
+            "total": len(document["operators"]),
+            "taken": _taken(document),
+            "devices": [row["id"] for row in table(document, "devices")],
+            "units": {"time": document.get("time_unit"), "memory": document.get("memory_unit")},
+            "kinds": [
+                {"kind": kind, "title": KIND_TITLES[kind], "fill": fill, "ink": ink(fill)}
+                for kind in KINDS
+                for fill in KIND_COLOURS[kind][:1]
+            ],
+            "theme": {
+                name: getattr(look, name)
+                for name in ("name", "paper", "text", "muted", "grid", "idle", "accent", "limit")
+            },
+        },
+        on_edits_change=take_canvas,
+        width="stretch",
+    )
+
+
+def _taken(document: Document) -> dict[str, int]:
+    """Numbers from which on op… and t… are free, for what the canvas adds."""
+    return {
+        stem: 1
+        + max(
+            (
+                int(row["id"][len(stem) :])
+                for row in document[name]
+                if row["id"].startswith(stem) and row["id"][len(stem) :].isdecimal()
+            ),
+            default=-1,
+        )
+        for name, stem in (("operators", "op"), ("tensors", "t"))
+    }
+
+
+def tables(drawing: Drawing) -> None:
+    """Tables of everything; they edit the same graph."""
+    document = drawing.document
+    names = [name for name in TABLES if name != "links"]
+    for tab, name in zip(st.tabs([_TITLES[name] for name in names]), names, strict=True):
+        with tab:
+            _table(drawing, name)
+            if name == "devices":
+                _links(drawing, document)
+
+
+def _table(drawing: Drawing, name: str) -> None:
+    document = drawing.document
+    if drawing.refused and drawing.refused_in == name:
+        st.error(drawing.refused, icon=":material/error:")
+    base = drawing.base(name)
+    shown = frame(base, name)
+    widget = f"draw/{name}/{drawing.number}/{drawing.version(name)}"
+    units = (document.get("time_unit", "ms"), document.get("memory_unit", "MiB"))
+    whole = len(table(base, name)) <= MOST_ROWS
+    st.data_editor(
+        shown,
+        key=widget,
+        hide_index=True,
+        num_rows="dynamic" if whole else "fixed",
+        width="stretch",
+        height=300 if len(shown) > 6 else "content",
+        column_config={
+            key: value
+            for key, value in column_settings(document, name, units).items()
+            if key in COLUMNS[name] or key.startswith("duration ")
+        },
+        on_change=take_table,
+        args=(name, widget),
+    )
+    if not whole:
+        st.caption(f"The first {MOST_ROWS:,} rows. Larger graphs are edited in their file.")
+
+
+def _links(drawing: Drawing, document: Document) -> None:
+    """One link between every pair, or a table of them."""
+    given = document["cluster"].get("links", {"default": {}})
+    alike = isinstance(given, dict)
+    ids = [row["id"] for row in table(document, "devices")]
+    state = (drawing.number, drawing.rev)
+    link = given["default"] if isinstance(given, dict) else (given[0] if given else {})
+    link = {k: v for k, v in link.items() if k in ("latency", "bandwidth", "exclusive")}
+    every = [{"source": a, "target": b, **link} for a in ids for b in ids if a != b]
+    st.toggle(
+        "The same link between every pair of devices",
+        alike,
+        key=f"draw/alike/{state}",
+        on_change=take,
+        args=({"do": "links", "links": every if alike else {"default": link}},),
+    )
+    if not alike:
+        _table(drawing, "links")
+        return
+    time, memory = document.get("time_unit", "ms"), document.get("memory_unit", "MiB")
+    first, second, third = st.columns(3, vertical_alignment="bottom")
+    for column, field, label in (
+        (first, "latency", f"Latency ({time})"),
+        (second, "bandwidth", f"Bandwidth ({memory}/{time})"),
+    ):
+        widget = f"draw/{field}/{state}"
+        column.number_input(
+            label,
+            value=link.get(field, 0.0 if field == "latency" else None),
+            placeholder="infinite",
+            format="%g",
+            key=widget,
+            help="Of the link between every pair of devices.",
+            on_change=_take_link,
+            args=(link, field, widget),
+        )
+    widget = f"draw/exclusive/{state}"
+    third.checkbox(
+        "One transfer at a time",
+        link.get("exclusive", False),
+        key=widget,
+        on_change=_take_link,
+        args=(link, "exclusive", widget),
+    )
+
+
+def _take_link(link: dict[str, Any], field: str, widget: str) -> None:
+    value = st.session_state[widget]
+    changed = {k: v for k, v in (link | {field: value}).items() if v is not None}
+    take({"do": "links", "links": {"default": changed}})
+
+
+def _take_setting(field: str, widget: str) -> None:
+    take({"do": "settings", "fields": {field: st.session_state[widget]}})
+
+
+def settings(drawing: Drawing) -> str:
+    """Name, micro-batches, grouping, download; return what groups are made by."""
+    document = drawing.document
+    merged = len(document["operators"]) > 0 and visible(document, (), "stage")["merged"]
+    start, name, batches, group, save = st.columns(
+        [1.3, 3, 1.6, 1.8, 1.7], vertical_alignment="bottom"
+    )
+    start.button("New graph", icon=":material/add:", on_click=draw_empty, width="stretch")
+    state = (drawing.number, drawing.rev)
+    widget = f"draw/name/{state}"
+    name.text_input(
+        "Name", document["name"], key=widget, max_chars=200,
+        on_change=_take_setting, args=("name", widget),
+    )  # fmt: skip
+    widget = f"draw/batches/{state}"
+    unrolled = any("micro_batch" in row for row in document["operators"])
+    batches.number_input(
+        "Micro-batches", 1, MOST_BATCHES, document.get("micro_batches", 1), key=widget,
+        disabled=unrolled, on_change=_take_setting, args=("micro_batches", widget),
+        help="This graph lists the operators of every micro-batch itself." if unrolled else
+        "The graph is a template: it is repeated for every micro-batch.",
+    )  # fmt: skip
+    first = CRITERIA[0]
+    if merged:
+        first = group.selectbox(
+            "Group by", CRITERIA, key="draw/group", on_change=_regroup,
+            help="A large graph is drawn as groups. Double-click one to open or close it.",
+        )  # fmt: skip
+    save.download_button(
+        "Problem (JSON)",
+        dump_object(document),
+        file_name=f"{_file_name(document['name'])}.json",
+        mime="application/json",
+        icon=":material/download:",
+        width="stretch",
+        disabled=not document["operators"],
+        on_click="ignore",
+        help="The problem as a file; upload it here or give it to the command line.",
+    )
+    return first
+
+
+def _regroup() -> None:
+    drawing: Drawing = st.session_state["drawing"]
+    drawing.opened = []
+    drawing.rev += 1
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in name) or "problem"
+
+
+def draw_editor(key: str) -> None:
+    """Let a user draw and edit the chosen problem.
+
+    Parameters
+    ----------
+    key : str
+        Key of the chosen problem. A sample, an upload or a generated problem stays as it is:
+        the first edit makes a copy and chooses it.
+    """
+    drawing = drawing_of(key)
+    first = settings(drawing)
+    if drawing.refused and drawing.refused_in == "settings":
+        st.error(drawing.refused, icon=":material/error:")
+    canvas(drawing, first)
+    tables(drawing)

@@ -1,0 +1,158 @@
+"""The graph being drawn: its document, its history, and what the browser has seen of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pages.components.editor.edits import Document, Edit, apply, checked
+from pages.components.editor.view import MOST_SHOWN
+from planner_core.problem import PlannerError, Problem
+
+MOST_STEPS = 200
+"""Steps that can be undone."""
+
+
+@dataclass(eq=False)
+class Drawing:
+    """A document that is edited from the canvas and from tables.
+
+    Parameters
+    ----------
+    document : dict
+        Native document; never changed in place, so that history can keep it.
+    number : int
+        Tells this drawing from others of the session.
+    rev : int
+        Grows whenever the browser must take the graph from here; edits it made to an older
+        one are dropped.
+    applied : int
+        Number of the last edit taken from the browser.
+    past, future : lists of documents
+        What undo and redo go back to.
+    opened : list of str
+        Groups that are open, oldest first.
+    starts_new : bool
+        Begun empty: its first operator makes a problem of its own.
+    refused, refused_in : str or None
+        Why the last edit was not made, and where it was tried.
+    """
+
+    document: Document
+    number: int = 0
+    rev: int = 0
+    applied: int = 0
+    past: list[Document] = field(default_factory=list)
+    future: list[Document] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
+    starts_new: bool = False
+    refused: str | None = None
+    refused_in: str | None = None
+    versions: dict[str, int] = field(default_factory=dict)
+    bases: dict[str, Document] = field(default_factory=dict)
+
+    def from_browser(self, message: Mapping[str, Any] | None) -> Problem | None:
+        """Take the edits of the canvas that are new; return the problem if it changed."""
+        if not message or message.get("rev") != self.rev:
+            return None
+        changed: Problem | None = None
+        for edit in message.get("list", ()):
+            if edit["seq"] <= self.applied:
+                continue
+            self.applied = edit["seq"]
+            before = self.rev
+            changed = self._one(edit) or changed
+            if self.rev != before:  # whatever follows was made to another graph
+                self.applied = max(item["seq"] for item in message["list"])
+                break
+        return changed
+
+    def _one(self, edit: Edit) -> Problem | None:
+        what = edit.get("do")
+        if what in ("undo", "redo"):
+            return self.undo() if what == "undo" else self.redo()
+        if what in ("open", "close"):
+            self.opened = [path for path in self.opened if path != edit["path"]]
+            if what == "open":
+                self.opened.append(edit["path"])
+            self.rev += 1
+            return None
+        return self.change([edit], "canvas")
+
+    def change(
+        self, edits: Sequence[Edit], source: str, base: Document | None = None
+    ) -> Problem | None:
+        """Apply edits as one step; if the result is not sound, keep the graph and say why.
+
+        Parameters
+        ----------
+        edits : sequence of mappings
+        source : str
+            ``canvas``, or the table the edits come from: that one need not be drawn anew.
+        base : dict, optional
+            Document the edits start from, if not the present one.
+        """
+        start = self.document if base is None else base
+        try:
+            document = start
+            for edit in edits:
+                document = apply(document, edit)
+            problem = checked(document)
+        except PlannerError as error:
+            self.refuse(str(error), source)
+            return None
+        self.past = [*self.past[-MOST_STEPS + 1 :], self.document]
+        self.future = []
+        self._replace(document, source)
+        return problem
+
+    def refuse(self, reason: str, source: str) -> None:
+        """Say why an edit was not made; the canvas and its table go back to the graph."""
+        self.refused, self.refused_in = _sentence(reason), source
+        self.rev += 1
+        self._renew(keep=None)
+
+    def undo(self) -> Problem | None:
+        """Go back one step."""
+        if not self.past:
+            return None
+        self.future.append(self.document)
+        return self._restored(self.past.pop())
+
+    def redo(self) -> Problem | None:
+        """Make the step that was undone last."""
+        if not self.future:
+            return None
+        self.past.append(self.document)
+        return self._restored(self.future.pop())
+
+    def _restored(self, document: Document) -> Problem | None:
+        self._replace(document, "history")
+        return checked(document)
+
+    def _replace(self, document: Document, source: str) -> None:
+        self.document = document
+        self.refused = self.refused_in = None
+        if source != "canvas" or len(document["operators"]) > MOST_SHOWN:
+            self.rev += 1  # the canvas has not made this change itself, or shows groups of it
+        self._renew(keep=source)
+
+    def _renew(self, keep: str | None) -> None:
+        """Let tables start from the present document, but not the one being typed in."""
+        for name in list(self.bases):
+            if name != keep:
+                del self.bases[name]
+                self.versions[name] = self.versions.get(name, 0) + 1
+
+    def base(self, name: str) -> Document:
+        """Document a table starts from; what is typed in it is a difference to that."""
+        return self.bases.setdefault(name, self.document)
+
+    def version(self, name: str) -> int:
+        """Grows when a table must start anew."""
+        return self.versions.get(name, 0)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")

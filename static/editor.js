@@ -1,0 +1,512 @@
+// The canvas of the graph editor. What is done here is shown at once and told to Python as a list
+// of edits; Python alone judges them. When it refuses one, undoes or redraws, it sends the graph
+// under a higher `rev`, and that graph replaces what is shown.
+import cytoscape from "./vendor/cytoscape.esm.min.js";
+import dagre from "./vendor/cytoscape-dagre.min.js";
+
+cytoscape.use(dagre);
+
+const editors = new WeakMap();
+const places = new Map(); // positions by drawing, so that they outlive a change of the page
+const REACH = 16; // pixels around an operator in which its port stays
+
+/** Show the data of a component; return what to do when it leaves the page. */
+export function show({ parentElement, data, setStateValue }) {
+  const root = parentElement.querySelector(".graph-editor");
+  if (!editors.has(root)) editors.set(root, new Editor(root));
+  const editor = editors.get(root);
+  editor.send = (edits) => setStateValue("edits", edits);
+  editor.take(data);
+  return () => setTimeout(() => root.isConnected || editor.leave(), 0);
+}
+
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+function number(value) {
+  return Number(Number(value).toPrecision(6)).toLocaleString("en-US", { maximumFractionDigits: 6 });
+}
+
+class Editor {
+  constructor(root) {
+    this.root = root;
+    this.rev = -1;
+    this.pending = [];
+    this.build();
+    this.cy = cytoscape({
+      container: this.graph,
+      minZoom: 0.03,
+      maxZoom: 3,
+      boxSelectionEnabled: true,
+      autounselectify: false,
+      selectionType: "single",
+    });
+    this.listen();
+    this.watch = new ResizeObserver(() => this.resized());
+    this.watch.observe(this.canvas);
+    root.cytoscape = this.cy; // for tests: where an operator is on the screen
+  }
+
+  leave() {
+    this.watch.disconnect();
+    this.cy.destroy();
+    editors.delete(this.root);
+  }
+
+  // ---- parts of the page
+
+  build() {
+    const button = (label, title, act, main) =>
+      element("button", { type: "button", textContent: label, title, onclick: act, className: main ? "ge-main" : "" });
+    this.buttons = {
+      add: button("Add operator", "Or double-click where it is to stand", () => this.addInView(), true),
+      undo: button("Undo", "Ctrl-Z", () => this.tell({ do: "undo" })),
+      redo: button("Redo", "Ctrl-Shift-Z", () => this.tell({ do: "redo" })),
+      delete: button("Delete", "Delete key", () => this.deleteChosen()),
+      layout: button("Lay out", "Arrange from left to right", () => this.layOut()),
+      fit: button("Fit", "Show everything", () => this.fit()),
+      less: button("−", "Zoom out", () => this.zoom(1 / 1.4)),
+      more: button("+", "Zoom in", () => this.zoom(1.4)),
+    };
+    this.search = element("input", { type: "search", placeholder: "Find an operator", ariaLabel: "Find an operator" });
+    this.search.oninput = () => this.find(false);
+    this.count = element("span");
+    const bar = element("div", { className: "ge-bar" }, ...Object.values(this.buttons),
+      element("span", { className: "ge-gap" }), this.count, this.search);
+    this.graph = element("div", { className: "ge-graph" });
+    this.port = element("div", { className: "ge-port", hidden: true, title: "Drag to another operator" });
+    this.tip = element("div", { className: "ge-tip", hidden: true });
+    this.wire = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    this.wire.setAttribute("class", "ge-wire");
+    this.line = this.wire.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "line"));
+    this.wire.style.display = "none";
+    this.said = element("div", { className: "ge-said", hidden: true, role: "alert" });
+    this.empty = element("div", { className: "ge-empty", hidden: true },
+      element("div", {}, "This graph has no operators yet."),
+      element("button", { type: "button", className: "ge-main", textContent: "Add your first operator", onclick: () => this.addInView() }),
+      element("div", {}, "or double-click anywhere"));
+    this.canvas = element("div", { className: "ge-canvas" }, this.graph, this.wire, this.port, this.tip, this.said, this.empty);
+    this.panel = element("div", { className: "ge-panel" });
+    this.root.replaceChildren(bar, this.canvas, this.panel);
+    this.root.tabIndex = 0;
+    this.root.setAttribute("role", "application");
+    this.root.setAttribute("aria-label", "Graph editor: operators and tensors, the same as in the tables below");
+  }
+
+  // ---- what Python says
+
+  take(data) {
+    const before = this.data;
+    this.data = data;
+    const recoloured = !before || before.theme.name !== data.theme.name;
+    if (recoloured) this.cy.style(this.style());
+    if (data.rev > this.rev || before.drawing !== data.drawing) {
+      this.pending = [];
+      this.seq = data.applied;
+      this.rev = data.rev;
+      this.replace(before);
+    } else {
+      this.pending = this.pending.filter((edit) => edit.seq > data.applied);
+    }
+    const refused = data.refused || "";
+    this.said.hidden = !refused;
+    if (refused) {
+      this.said.replaceChildren(element("span", { textContent: refused }),
+        element("button", { type: "button", textContent: "✕", ariaLabel: "Close", onclick: () => (this.said.hidden = true) }));
+    }
+    if (!before || before.rev !== data.rev) this.taken = { ...data.taken };
+    this.refresh();
+  }
+
+  replace(before) {
+    const { cy, data } = this;
+    const same = before && before.drawing === data.drawing;
+    const chosen = same ? cy.$(":selected").map((item) => item.id()) : [];
+    const known = places.get(data.drawing) || new Map();
+    if (same) cy.nodes().forEach((node) => { if (!node.isParent()) known.set(node.id(), { ...node.position() }); });
+    const shown = new Set(same ? cy.nodes().map((node) => node.id()) : []);
+    places.clear();
+    places.set(data.drawing, known);
+    cy.batch(() => {
+      cy.elements().remove();
+      cy.add(data.groups.map((box) => ({ group: "nodes", data: { id: box.node, label: box.label, path: box.path, parent: box.parent || undefined }, classes: "box" })));
+      cy.add(data.nodes.map((item) => this.nodeOf(item)));
+      cy.add(data.edges.map((item) => this.edgeOf(item)));
+    });
+    const leaves = cy.nodes().filter((node) => !node.hasClass("box"));
+    const fresh = leaves.filter((node) => !known.has(node.id()));
+    leaves.forEach((node) => { if (known.has(node.id())) node.position(known.get(node.id())); });
+    const opened = data.merged && leaves.some((node) => !shown.has(node.id()));
+    if (opened || fresh.length > leaves.length / 3) this.layOut();
+    else {
+      fresh.forEach((node) => this.placeBeside(node));
+      if (!same) this.fit();
+    }
+    chosen.forEach((id) => cy.getElementById(id).select());
+
+  }
+
+  nodeOf({ node, row, parent, label, count, kind, path }) {
+    if (!row) {
+      return { group: "nodes", classes: "group", data: { id: node, parent: parent || undefined, path, label: `${label}\n${number(count)} operators`, w: Math.max(110, label.length * 8 + 24), ...this.colours(kind) } };
+    }
+    return { group: "nodes", data: { id: node, parent: parent || undefined, row, ...this.looks(row) } };
+  }
+
+  looks(row) {
+    const time = typeof row.duration === "object" ? Object.values(row.duration) : [row.duration];
+    const unit = this.data.units.time || "";
+    const label = `${row.id}\n${time.map(number).join(" / ")} ${unit}`;
+    const widest = Math.max(...label.split("\n").map((line) => line.length));
+    return { label, w: Math.min(260, Math.max(64, widest * 7.4 + 20)), ...this.colours(row.kind) };
+  }
+
+  colours(kind) {
+    const look = this.data.kinds.find((item) => item.kind === (kind || "other")) || this.data.kinds.at(-1);
+    return { fill: look.fill, ink: look.ink };
+  }
+
+  edgeOf({ source, target, row, count }) {
+    if (!row) return { group: "edges", classes: "several", data: { source, target, label: number(count) } };
+    return { group: "edges", data: { source, target, row, label: row.size ? `${number(row.size)} ${this.data.units.memory || ""}` : "" } };
+  }
+
+  style() {
+    const look = this.data.theme;
+    return [
+      { selector: "node", style: { shape: "round-rectangle", width: "data(w)", height: 44, label: "data(label)", "text-wrap": "wrap", "text-max-width": "data(w)", "text-valign": "center", "font-size": 13, "line-height": 1.25, "font-family": getComputedStyle(this.root).fontFamily, color: "data(ink)", "background-color": "data(fill)" } },
+      { selector: "node.group", style: { shape: "round-rectangle", height: 56, "border-width": 3, "border-style": "double", "border-color": "data(ink)", "font-weight": "bold" } },
+      { selector: "node.box", style: { shape: "round-rectangle", "background-color": look.idle, "background-opacity": 0.6, "border-width": 1, "border-color": look.muted, "border-style": "dashed", color: look.text, "text-valign": "top", "text-halign": "center", padding: 14, "font-size": 14 } },
+      { selector: "edge", style: { width: 1.6, "curve-style": "bezier", "line-color": look.muted, "target-arrow-color": look.muted, "target-arrow-shape": "triangle", "arrow-scale": 1.1, "font-size": 11, color: look.text, "text-background-color": look.paper, "text-background-opacity": 0.85, "text-background-padding": 2, "min-zoomed-font-size": 7 } },
+      { selector: "edge.said, edge.several, edge:selected", style: { label: "data(label)" } },
+      { selector: "node:selected", style: { "border-width": 3, "border-style": "solid", "border-color": look.text } },
+      { selector: "edge:selected", style: { width: 3, "line-color": look.accent, "target-arrow-color": look.accent } },
+      { selector: "node.found", style: { "border-width": 4, "border-color": look.accent, "border-style": "solid" } },
+      { selector: "node.target", style: { "border-width": 4, "border-color": look.accent, "border-style": "solid" } },
+      { selector: ":active", style: { "overlay-opacity": 0.08 } },
+    ];
+  }
+
+  // ---- telling Python
+
+  tell(edit) {
+    this.said.hidden = true;
+    this.pending.push({ seq: ++this.seq, ...edit });
+    this.send({ rev: this.rev, list: this.pending });
+  }
+
+  add(position) {
+    const id = `op${this.taken.op++}`;
+    const last = this.cy.$("node:selected[row]").last();
+    const row = { id, duration: 1 };
+    const like = last.nonempty() ? last.data("row").kind : undefined;
+    if (like) row.kind = like;
+    if (!this.data.merged) {
+      const node = this.cy.add({ ...this.nodeOf({ node: `o:${id}`, row }), position });
+      this.cy.$(":selected").unselect();
+      node.select();
+    }
+    this.tell({ do: "add", table: "operators", row });
+    this.refresh();
+    this.root.focus({ preventScroll: true });
+  }
+
+  addInView() {
+    const { x1, x2, y1, y2 } = this.cy.extent();
+    const at = { x: (x1 + x2) / 2, y: (y1 + y2) / 2 };
+    const step = 70;
+    const free = (p) => this.cy.nodes().every((n) => Math.abs(n.position("x") - p.x) > 120 || Math.abs(n.position("y") - p.y) > step - 10);
+    for (let i = 0; i < 40 && !free(at); i++) at.y += step;
+    this.add(at);
+    if (at.y > y2) this.fit();
+  }
+
+  connect(source, target) {
+    const tensor = `t${this.taken.t++}`;
+    const row = { id: tensor, producer: source.data("row").id, consumers: [target.data("row").id] };
+    const edge = this.cy.add(this.edgeOf({ source: source.id(), target: target.id(), row }));
+    this.cy.$(":selected").unselect();
+    edge.select();
+    this.tell({ do: "connect", source: row.producer, target: row.consumers[0], tensor });
+    this.refresh();
+  }
+
+  deleteChosen() {
+    const chosen = this.cy.$(":selected[row]");
+    if (chosen.empty()) return;
+    const rows = chosen.nodes().map((node) => node.data("row").id);
+    const edges = chosen.edges().map((edge) => [edge.data("row").id, edge.target().data("row").id]);
+    chosen.remove();
+    this.tell({ do: "delete", rows: rows.length ? { operators: rows } : {}, edges });
+    this.refresh();
+  }
+
+  set(item, fields) {
+    const before = item.data("row");
+    const row = { ...before, ...fields };
+    const table = item.isNode() ? "operators" : "tensors";
+    if (item.isNode()) {
+      item.data({ row, ...this.looks(row) });
+      if (fields.id) this.renamed(item, before.id, fields.id);
+    } else {
+      this.cy.edges().filter((edge) => edge.data("row")?.id === before.id).forEach((edge) => {
+        edge.data({ row, label: this.edgeOf({ row }).data.label });
+      });
+    }
+    this.tell({ do: "set", table, id: before.id, fields });
+    this.refresh(true);
+  }
+
+  renamed(node, old, name) {
+    places.get(this.data.drawing).set(`o:${name}`, { ...node.position() });
+    const swap = (id) => (id === old ? name : id);
+    node.connectedEdges().forEach((edge) => {
+      const row = edge.data("row");
+      edge.data("row", { ...row, producer: swap(row.producer), consumers: row.consumers.map(swap) });
+    });
+  }
+
+  // ---- the panel beside the canvas
+
+  refresh(keepPanel = false) {
+    const chosen = this.cy.$(":selected[row]");
+    const { can, total, merged } = this.data;
+    this.buttons.undo.disabled = !can.undo && !this.pending.length;
+    this.buttons.redo.disabled = !can.redo;
+    this.buttons.delete.disabled = chosen.empty();
+    this.count.textContent = merged ? `${number(total)} operators, in groups` : "";
+    this.empty.hidden = this.cy.nodes().nonempty();
+    this.cy.edges("[row]").toggleClass("said", this.cy.edges().length <= 60);
+    if (keepPanel && chosen.length === 1) return;
+    const typing = this.panel.contains(document.activeElement) && document.activeElement.tagName !== "BUTTON";
+    const name = chosen.length === 1 ? `${chosen.id()} ${JSON.stringify(chosen.data("row"))}` : `${chosen.length}`;
+    if (name === this.panelOf && (typing || chosen.length)) return;
+    this.panelOf = name;
+    this.panel.replaceChildren(...(chosen.length === 1 ? this.form(chosen[0]) : this.hints(chosen.length)));
+  }
+
+  hints(count) {
+    const key = (name, text) => element("li", {}, element("kbd", { textContent: name }), ` ${text}`);
+    const kinds = new Set(this.data.nodes.map((item) => item.row?.kind || item.kind || "other"));
+    return [
+      element("h4", { textContent: count ? `${count} selected` : "Nothing selected" }),
+      element("p", { textContent: this.data.merged ? "Double-click a group to open it, and its box to close it. Click an operator to edit it." : "Click an operator or an arrow to edit it. Drag the round port on an operator's right to another operator to connect them." }),
+      element("ul", {}, key("double-click", "adds an operator"), key("Enter", "edits what is selected"), key("Delete", "deletes it"), key("Ctrl-Z", "undoes"), key("Ctrl-Shift-Z", "redoes"), key("Shift-drag", "selects several")),
+      element("div", { className: "ge-key" }, ...this.data.kinds.filter((item) => kinds.has(item.kind)).map((item) => {
+        const patch = element("i");
+        patch.style.background = item.fill;
+        return element("span", {}, patch, item.title);
+      })),
+    ];
+  }
+
+  form(item) {
+    const row = item.data("row");
+    const { units, devices, kinds } = this.data;
+    const keep = (input, read) => {
+      input.onchange = () => this.set(item, read(input));
+      input.onkeydown = (event) => {
+        if (event.key === "Enter") { input.blur(); this.root.focus({ preventScroll: true }); }
+      };
+      return input;
+    };
+    const text = (label, field, more = {}) => element("label", {}, label,
+      keep(element("input", { value: row[field] ?? "", ...more }), (input) => ({ [field]: input.value.trim() || null })));
+    const amount = (label, field, more = {}) => element("label", {}, label,
+      keep(element("input", { type: "number", step: "any", value: row[field] ?? "", ...more }), (input) => ({ [field]: input.value === "" ? null : Number(input.value) })));
+    const names = (label, field, more = {}) => element("label", {}, label,
+      keep(element("input", { value: (row[field] || []).join(", "), ...more }), (input) => ({ [field]: input.value.split(",").map((part) => part.trim()).filter(Boolean) })));
+    const two = (...inner) => element("div", { className: "ge-two" }, ...inner);
+    const remove = element("button", { type: "button", textContent: "Delete", onclick: () => this.deleteChosen() });
+    if (item.isEdge()) {
+      return [
+        element("h4", { textContent: "Tensor" }),
+        text("id", "id"),
+        element("p", { textContent: `${row.producer} → ${(row.consumers || []).join(", ")}` }),
+        amount(`size (${units.memory})`, "size", { min: 0, placeholder: "0" }),
+        amount(`transfer (${units.time})`, "transfer", { placeholder: "by the link" }),
+        element("label", {}, keep(element("input", { type: "checkbox", checked: !!row.output }), (input) => ({ output: input.checked || null })), " output: kept to the end"),
+        remove,
+      ];
+    }
+    const times = typeof row.duration === "object"
+      ? Object.keys(row.duration).map((type) => element("label", {}, `duration on ${type} (${units.time})`,
+          keep(element("input", { type: "number", step: "any", value: row.duration[type] }), (input) => ({ duration: { ...item.data("row").duration, [type]: Number(input.value) } }))))
+      : [amount(`duration (${units.time})`, "duration")];
+    const kind = keep(element("select", {}, ...kinds.map((one) => element("option", { value: one.kind, textContent: one.title, selected: one.kind === (row.kind || "other") }))),
+      (input) => ({ kind: input.value === "other" ? null : input.value }));
+    return [
+      element("h4", { textContent: "Operator" }),
+      text("id", "id"),
+      ...times,
+      element("label", {}, "kind", kind),
+      two(amount("stage", "stage", { step: 1, placeholder: "none" }), amount(`workspace (${units.memory})`, "workspace", { placeholder: "0" })),
+      two(text("stream", "stream", { placeholder: "compute" }), text("colocate", "colocate", { placeholder: "none" })),
+      names("devices", "devices", { placeholder: "any", title: `Separated by commas: ${devices.slice(0, 12).join(", ")}` }),
+      remove,
+    ];
+  }
+
+  // ---- mouse and keys
+
+  listen() {
+    const { cy } = this;
+    cy.on("select unselect", () => { clearTimeout(this.soon); this.soon = setTimeout(() => this.refresh(), 0); });
+    cy.on("dbltap", (event) => {
+      if (event.target === cy) this.add(event.position);
+      else if (event.target.hasClass("group")) this.tell({ do: "open", path: event.target.data("path") });
+      else if (event.target.hasClass("box")) this.tell({ do: "close", path: event.target.data("path") });
+      else if (event.target.data("row")) this.editChosen();
+    });
+    cy.on("pan zoom", () => (this.port.hidden = true));
+    cy.on("dragfree", "node", () => this.remember());
+    this.canvas.addEventListener("mousemove", (event) => this.moved(event));
+    this.canvas.addEventListener("mouseleave", () => { this.port.hidden = this.tip.hidden = true; });
+    this.port.addEventListener("pointerdown", (event) => this.pull(event));
+    this.canvas.addEventListener("mousedown", () => this.root.focus({ preventScroll: true }));
+    this.root.addEventListener("keydown", (event) => this.key(event));
+    this.search.addEventListener("keydown", (event) => { if (event.key === "Enter") this.find(true); });
+  }
+
+  key(event) {
+    event.stopPropagation(); // letters are shortcuts of the page around
+    if (event.target.matches("input, select, button")) {
+      if (event.key === "Escape") this.root.focus({ preventScroll: true });
+      return;
+    }
+    const control = event.ctrlKey || event.metaKey;
+    const name = event.key.toLowerCase();
+    if (name === "delete" || name === "backspace") this.deleteChosen();
+    else if (control && name === "z") this.tell({ do: event.shiftKey ? "redo" : "undo" });
+    else if (control && name === "y") this.tell({ do: "redo" });
+    else if (name === "enter") this.editChosen();
+    else if (name === "escape") this.cy.$(":selected").unselect();
+    else return;
+    event.preventDefault();
+  }
+
+  editChosen() {
+    setTimeout(() => this.panel.querySelector("input")?.select(), 0);
+    this.panel.querySelector("input")?.focus();
+  }
+
+  at(event) {
+    const box = this.canvas.getBoundingClientRect();
+    return { x: event.clientX - box.left, y: event.clientY - box.top };
+  }
+
+  operatorAt({ x, y }, reach) {
+    return this.cy.nodes("[row]").filter((node) => {
+      const box = node.renderedBoundingBox({ includeLabels: false, includeOverlays: false });
+      return x >= box.x1 - reach && x <= box.x2 + reach && y >= box.y1 - reach && y <= box.y2 + reach;
+    }).last();
+  }
+
+  moved(event) {
+    if (this.pulling || event.buttons) return;
+    const point = this.at(event);
+    const node = this.operatorAt(point, REACH);
+    this.port.hidden = node.empty();
+    const small = 13 * this.cy.zoom() < 9;
+    this.tip.hidden = node.empty() || !small;
+    if (node.empty()) return;
+    this.over = node;
+    const box = node.renderedBoundingBox({ includeLabels: false, includeOverlays: false });
+    this.port.style.left = `${box.x2}px`;
+    this.port.style.top = `${(box.y1 + box.y2) / 2}px`;
+    this.tip.textContent = node.data("label");
+    this.tip.style.left = `${point.x + 16}px`;
+    this.tip.style.top = `${point.y + 16}px`;
+  }
+
+  pull(event) {
+    event.preventDefault();
+    event.stopPropagation();
+    const source = this.over;
+    const start = { x: parseFloat(this.port.style.left), y: parseFloat(this.port.style.top) };
+    this.pulling = true;
+    this.tip.hidden = true;
+    this.port.setPointerCapture(event.pointerId);
+    this.wire.style.display = "";
+    const aim = (move) => {
+      const point = this.at(move);
+      const target = this.operatorAt(point, 4);
+      this.cy.nodes(".target").removeClass("target");
+      if (target.nonempty() && target.id() !== source.id()) target.addClass("target");
+      for (const [name, value] of [["x1", start.x], ["y1", start.y], ["x2", point.x], ["y2", point.y]]) this.line.setAttribute(name, value);
+      return target;
+    };
+    const drop = (end) => {
+      const target = aim(end);
+      this.port.removeEventListener("pointermove", aim);
+      this.port.removeEventListener("pointerup", drop);
+      this.port.removeEventListener("pointercancel", drop);
+      this.cy.nodes(".target").removeClass("target");
+      this.wire.style.display = "none";
+      this.port.hidden = true;
+      this.pulling = false;
+      if (end.type === "pointerup" && target.nonempty() && target.id() !== source.id()) this.connect(source, target);
+    };
+    aim(event);
+    this.port.addEventListener("pointermove", aim);
+    this.port.addEventListener("pointerup", drop);
+    this.port.addEventListener("pointercancel", drop);
+  }
+
+  find(enter) {
+    const words = this.search.value.trim().toLowerCase();
+    this.cy.nodes(".found").removeClass("found");
+    if (!words) return;
+    const found = this.cy.nodes("[^path], .group").filter((node) => node.data("label").toLowerCase().includes(words));
+    found.addClass("found");
+    if (found.empty()) return;
+    this.nth = enter ? ((this.nth ?? -1) + 1) % found.length : 0;
+    const node = found[this.nth];
+    this.cy.$(":selected").unselect();
+    node.select();
+    this.cy.stop().animate({ center: { eles: node }, zoom: Math.max(this.cy.zoom(), 0.9), duration: 150 });
+  }
+
+  // ---- where things stand
+
+  layOut() {
+    const { cy } = this;
+    cy.layout({ name: "dagre", rankDir: "LR", nodeSep: 16, rankSep: 64, edgeSep: 8, ranker: cy.nodes().length > 120 ? "tight-tree" : "network-simplex", animate: false, fit: false }).run();
+    this.remember();
+    this.fit();
+  }
+
+  placeBeside(node) {
+    const before = node.incomers("node").filter((other) => places.get(this.data.drawing).has(other.id()));
+    const { x1, x2, y1, y2 } = this.cy.extent();
+    const at = before.nonempty() ? { x: before[0].position("x") + 190, y: before[0].position("y") } : { x: (x1 + x2) / 2, y: (y1 + y2) / 2 };
+    const free = () => this.cy.nodes().every((other) => other === node || other.id() === node.id() || Math.abs(other.position("x") - at.x) > 120 || Math.abs(other.position("y") - at.y) > 60);
+    for (let i = 0; i < 40 && !free(); i++) at.y += 70;
+    node.position(at);
+  }
+
+  remember() {
+    const known = places.get(this.data.drawing);
+    this.cy.nodes().forEach((node) => { if (!node.isParent()) known.set(node.id(), { ...node.position() }); });
+  }
+
+  resized() {
+    this.cy.resize();
+    if (this.unseen && this.canvas.clientWidth) this.fit();
+  }
+
+  fit() {
+    this.unseen = !this.canvas.clientWidth;
+    if (this.cy.elements().empty()) return;
+    this.cy.resize();
+    this.cy.fit(undefined, 36);
+    if (this.cy.zoom() > 1.25) { this.cy.zoom(1.25); this.cy.center(); }
+  }
+
+  zoom(factor) {
+    this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: { x: this.canvas.clientWidth / 2, y: this.canvas.clientHeight / 2 } });
+  }
+}
