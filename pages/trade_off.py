@@ -46,7 +46,7 @@ def controls(problem: Problem, key: str) -> str:
         [2, 1.8, 1.8, 1.3, 1.7, 1.7], vertical_alignment="bottom"
     )
     name = zeroth.selectbox(
-        "Sweep",
+        "Setting",
         offered,
         format_func=lambda name: AXES[name].title,
         key=f"sweep/axis/{key}",

@@ -202,6 +202,12 @@ def _charts(shown: list[Shown]) -> None:
             help="Fades all others.",
             disabled=not batches,
         )
+        zoom = st.toggle(
+            "Zoom to it",
+            key="zoom_micro_batch",
+            disabled=one == NO_MICRO_BATCH,
+            help="Shows the time from the chosen micro-batch's first start to its last finish.",
+        )
         memory = st.toggle("Memory", value=True, key="show_memory")
         image = st.segmented_control(
             "Save as",
@@ -217,6 +223,9 @@ def _charts(shown: list[Shown]) -> None:
             help="Outlines a chain of operators without slack: through the operator you clicked, "
             "or to the end of the first schedule.",
         )
+    window = _micro_batch_window(entries, int(one)) if zoom and one != NO_MICRO_BATCH else None
+    if window is None and any(e.problem.graph.n_operators > MOST_BARS for e in entries):
+        window = _chosen_window(entries)
     picked = _picked(entries)
     st.caption(_details(picked) if picked else _hint(entries))
     highlight = None
@@ -232,6 +241,7 @@ def _charts(shown: list[Shown]) -> None:
         memory=memory,
         highlight=highlight,
         micro_batch=None if one == NO_MICRO_BATCH else int(one),
+        window=window,
     )
     st.plotly_chart(
         figure,
@@ -250,6 +260,35 @@ def _charts(shown: list[Shown]) -> None:
             },
         },
     )
+
+
+def _micro_batch_window(entries: list[Entry], batch: int) -> tuple[float, float] | None:
+    """First start and last finish of a micro-batch, over all schedules that have it."""
+    starts, ends = [], []
+    for entry in entries:
+        members = entry.problem.graph.micro_batch == batch
+        if members.any():
+            starts.append(float(entry.schedule.start[members].min()))
+            ends.append(float(entry.schedule.finish[members].max()))
+    return (min(starts), max(ends)) if starts else None
+
+
+def _chosen_window(entries: list[Entry]) -> tuple[float, float] | None:
+    """A slider that zooms schedules too large for bars; None for all of them."""
+    longest = max(entry.schedule.makespan for entry in entries)
+    unit = entries[0].problem.time_unit
+    low, high = st.slider(
+        f"Window ({unit})",
+        0.0,
+        longest,
+        (0.0, longest),
+        step=longest / 1000,
+        format="%.6g",
+        key=f"window/{longest:g}",
+        help=f"Up to {MOST_BARS:,} operators in view are drawn one by one; more of them as a "
+        "heat map of how busy each device is.",
+    )
+    return (low, high) if high > low and (low, high) != (0.0, longest) else None
 
 
 def _picked(entries: list[Entry]) -> tuple[Entry, int] | None:
@@ -282,7 +321,10 @@ def _hint(entries: list[Entry]) -> str:
     if hidden:
         text += " Numbers that do not fit appear as you zoom in (buttons at the top right)."
     if overview:
-        text += f" Schedules of more than {MOST_BARS:,} operators show how busy each device is."
+        text += (
+            f" More than {MOST_BARS:,} operators show how busy each device is; choose a shorter "
+            "window to see them one by one."
+        )
     return text
 
 

@@ -13,6 +13,7 @@ from planner_core.problem.graph import IntArray
 from planner_core.schedule import Schedule
 
 
+@lru_cache(maxsize=64)
 def shades(problem: Problem, schedule: Schedule) -> tuple[IntArray, int]:
     """Shade of every operator and the number of shades.
 
@@ -66,19 +67,17 @@ def labels(problem: Problem) -> list[str]:
     return ["" if i < 0 else str(i) for i in graph.micro_batch.tolist()]
 
 
-@lru_cache(maxsize=64)
-def hovers(problem: Problem, schedule: Schedule) -> list[str]:
-    """Hover text of every operator."""
+def hovers(problem: Problem, schedule: Schedule, operators: IntArray) -> list[str]:
+    """Hover text of some operators."""
     graph, unit = problem.graph, problem.time_unit
     devices = problem.cluster.device_ids
     texts = []
-    for o, (k, start, finish) in enumerate(
-        zip(
-            schedule.device.tolist(),
-            schedule.start.tolist(),
-            schedule.finish.tolist(),
-            strict=True,
-        )
+    for o, k, start, finish in zip(
+        operators.tolist(),
+        schedule.device[operators].tolist(),
+        schedule.start[operators].tolist(),
+        schedule.finish[operators].tolist(),
+        strict=True,
     ):
         facts = [KIND_TITLES[KINDS[graph.kind[o]]]]
         if graph.stage[o] >= 0:

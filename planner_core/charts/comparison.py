@@ -50,6 +50,7 @@ def comparison(
     memory: bool = True,
     highlight: tuple[str, Collection[int]] | None = None,
     micro_batch: int | None = None,
+    window: tuple[float, float] | None = None,
 ) -> go.Figure:
     """Return the Gantt charts of several schedules with one shared time axis.
 
@@ -65,6 +66,8 @@ def comparison(
         Operators of one entry to outline.
     micro_batch : int, optional
         Fade all other micro-batches.
+    window : (from, until), optional
+        Zoom to this stretch of time.
 
     Returns
     -------
@@ -98,19 +101,20 @@ def comparison(
             key=entry.key,
             legend=seen,
             axis_end=longest,
+            window=window,
         )
         seen.update(trace.name for trace in figure.data if trace.name)
         _add_title(figure, entry, domain[1], longest, row, theme)
     left = 26 + 7 * max(len(name) for entry in entries for name in _names(entry))
     styled(figure, theme, height=int(height), left=max(56, min(left, 170)))
-    figure.update_layout(barmode="overlay", uirevision="comparison", **label_rule())
+    figure.update_layout(barmode="overlay", uirevision=f"comparison {window}", **label_rule())
     figure.update_layout(
         margin={"t": _TOP, "b": _BOTTOM},
         legend={"y": 1.0, "yref": "container", "yanchor": "top"},
         hovermode="closest",
         dragmode="pan",
     )
-    figure.update_xaxes(range=[0, longest * 1.004 or 1], showgrid=False, ticks="outside")
+    figure.update_xaxes(range=window or [0, longest * 1.004 or 1], showgrid=False, ticks="outside")
     figure.update_xaxes(tickcolor=theme.grid, showticklabels=False)
     unit = entries[0].problem.time_unit
     figure.update_xaxes(

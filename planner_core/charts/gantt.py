@@ -105,13 +105,15 @@ def add_gantt(
     key: str = "plan",
     legend: Collection[str] = (),
     axis_end: float | None = None,
+    window: tuple[float, float] | None = None,
     plot_width: float = PLOT_WIDTH,
 ) -> list[str]:
     """Add a Gantt chart to a figure (at a row of its subplots) and return the names of its rows.
 
     ``key`` and the operator number are the customdata of every cell, for clicks. Names in
     ``legend`` already stand in the figure's legend and get no second entry. ``axis_end`` is the
-    end of the time axis, by default the makespan.
+    end of the time axis, by default the makespan; with a ``window`` (from, until) only what runs
+    in it is drawn, as bars if that is not too much.
     """
     names, row_of = rows(problem, schedule)
     place = {} if row is None else {"row": row, "col": 1}
@@ -128,12 +130,19 @@ def add_gantt(
         ),
         **place,
     )
-    if problem.graph.n_operators > MOST_BARS:
+    in_view = visible(schedule, window)
+    if int(in_view.sum()) > MOST_BARS:
         add_overview(figure, problem, schedule, row_of, len(names), theme, place)
     else:
         faded = _faded(problem, highlight, micro_batch)
-        size = label_size(problem, schedule, axis_end or schedule.makespan, plot_width)
-        for name, colour, members in _groups(problem, schedule, colour_by, theme):
+        length = axis_end or schedule.makespan
+        if window is not None:
+            length = min(length, window[1] - window[0])
+        size = label_size(problem, schedule, length, plot_width)
+        for name, colour, group in _groups(problem, schedule, colour_by, theme):
+            members = group[in_view[group]]
+            if not len(members):
+                continue
             figure.add_trace(
                 _cells(problem, schedule, members, row_of, colour, faded, key),
                 **place,
@@ -162,6 +171,13 @@ def add_gantt(
         **place,
     )
     return names
+
+
+def visible(schedule: Schedule, window: tuple[float, float] | None) -> np.ndarray:
+    """Which operators run in a window of time; all of them without one; shape (n,)."""
+    if window is None:
+        return np.ones(len(schedule.start), dtype=bool)
+    return (schedule.start < window[1]) & (schedule.finish > window[0])
 
 
 def _groups(
@@ -216,8 +232,7 @@ def _cells(
     faded: np.ndarray | None,
     key: str,
 ) -> go.Bar:
-    text, hover = labels(problem), hovers(problem, schedule)
-    picked = members.tolist()
+    text, picked = labels(problem), members.tolist()
     return go.Bar(
         orientation="h",
         y=row_of[members],
@@ -229,7 +244,7 @@ def _cells(
         textangle=0,
         insidetextfont={"color": ink(colour), "size": 13},
         constraintext="inside",
-        hovertext=[hover[o] for o in picked],
+        hovertext=hovers(problem, schedule, members),
         hovertemplate="%{hovertext}<extra></extra>",
         customdata=[[key, o] for o in picked],
         marker={
