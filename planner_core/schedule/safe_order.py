@@ -29,6 +29,9 @@ LOOK_AHEAD = 2_000
 """How far from its place in the reference order a task may be pulled forward."""
 GREEDY_TASKS = 3_000
 """Up to here an order of least memory is also tried as reference."""
+LARGE_TASKS = 20_000
+"""Above, the first reference order that fits is used and tasks are pulled forward less far."""
+LARGE_LOOK_AHEAD = 200
 
 
 class TaskColumns(NamedTuple):
@@ -151,13 +154,17 @@ def safe_starts(tasks: Tasks, columns: TaskColumns, urgency: FloatArray) -> Iter
         Of the tasks; the durations in here count, whatever the tasks' own are.
     urgency : float array, shape (T,)
     """
+    large = tasks.n_tasks > LARGE_TASKS
+    look_ahead = LARGE_LOOK_AHEAD if large else LOOK_AHEAD
     for order in _reference_orders(tasks, columns, urgency):
         if not _fits(columns, order):
             continue
         in_order = np.empty(tasks.n_tasks)
         in_order[order] = -np.arange(tasks.n_tasks, dtype=float)
         for priority in (urgency, in_order):
-            yield _run_safely(columns, order, priority, LOOK_AHEAD)
+            yield _run_safely(columns, order, priority, look_ahead)
+        if large:
+            return
 
 
 def _reference_orders(
@@ -194,20 +201,29 @@ def _by_turns(batch: IntArray, device: IntArray) -> FloatArray:
 
 def _order_by(tasks: Tasks, columns: TaskColumns, key: FloatArray) -> IntArray:
     """Topological order that takes the least key (rows compared in turn) of what is ready."""
-    waiting = np.diff(columns.in_ptr).tolist()
-    keys = [tuple(row) for row in key.tolist()]
-    heap = [(keys[t], t) for t in range(tasks.n_tasks) if not waiting[t]]
+    priority = np.empty(tasks.n_tasks, dtype=np.int64)
+    by_key = np.lexsort((np.arange(tasks.n_tasks), *key.T[::-1]))
+    priority[by_key] = np.arange(tasks.n_tasks)
+    return _ready_order(columns, priority, by_key)
+
+
+@njit(nogil=True, cache=True)
+def _ready_order(c: TaskColumns, priority: np.ndarray, by_key: np.ndarray) -> IntArray:
+    """Topological order by priority, the least first; ``by_key`` is its inverse."""
+    n = len(priority)
+    waiting = c.in_ptr[1:] - c.in_ptr[:-1]
+    heap = [priority[t] for t in range(n) if waiting[t] == 0]
     heapq.heapify(heap)
-    order: list[int] = []
-    while heap:
-        _, t = heapq.heappop(heap)
-        order.append(t)
-        for arc in columns.out_arc[columns.out_ptr[t] : columns.out_ptr[t + 1]].tolist():
-            successor = int(tasks.arc_to[arc])
+    order = np.empty(n, np.int32)
+    for position in range(n):
+        t = by_key[heapq.heappop(heap)]
+        order[position] = t
+        for i in range(c.out_ptr[t], c.out_ptr[t + 1]):
+            successor = c.arc_to[c.out_arc[i]]
             waiting[successor] -= 1
-            if not waiting[successor]:
-                heapq.heappush(heap, (keys[successor], successor))
-    return np.array(order, dtype=np.int32)
+            if waiting[successor] == 0:
+                heapq.heappush(heap, priority[successor])
+    return order
 
 
 @njit(nogil=True, cache=True)
@@ -280,11 +296,8 @@ def _is_safe(
     used: FloatArray,
     settled: FloatArray,
     left: IntArray,
-    limit: int,
 ) -> bool:
     """Whether t fits now and everything before it in the reference order still fits then."""
-    if position[t] - first > limit:
-        return False
     need = np.zeros(len(c.room))
     for i in range(c.hold_ptr[t], c.hold_ptr[t + 1]):
         need[c.hold_device[c.hold[i]]] += c.hold_size[c.hold[i]]
@@ -293,12 +306,25 @@ def _is_safe(
             return False
     if position[t] == first or c.hold_ptr[t] == c.hold_ptr[t + 1]:
         return True
-    then, remaining = settled.copy(), left.copy()
-    _execute(c, t, then, remaining)
-    for p in range(first, position[t]):
-        if not started[order[p]] and not _execute(c, order[p], then, remaining):
-            return False
-    return True
+    then = settled.copy()
+    _execute(c, t, then, left)
+    fits, last = True, first
+    while fits and last < position[t]:
+        if not started[order[last]]:
+            fits = _execute(c, order[last], then, left)
+        last += 1
+    for p in range(first, last):  # undo: a copy of ``left`` would cost more than the question
+        if not started[order[p]]:
+            _take_back(c, order[p], left)
+    _take_back(c, t, left)
+    return fits
+
+
+@njit(nogil=True, cache=True)
+def _take_back(c: TaskColumns, t: int, left: IntArray) -> None:
+    """Undo the releases of one task."""
+    for i in range(c.end_ptr[t], c.end_ptr[t + 1]):
+        left[c.end_hold[c.end[i]]] += 1
 
 
 @njit(nogil=True, cache=True)
@@ -315,13 +341,7 @@ def _run_safely(c: TaskColumns, order: IntArray, urgency: FloatArray, limit: int
     used, settled = np.zeros(len(c.room)), np.zeros(len(c.room))
     left_now, left = c.releases.copy(), c.releases.copy()
     free = np.zeros(c.n_resources)
-    ready = np.empty(n, np.int32)
-    count = 0
     events = [(0.0, np.int64(-1))]  # (time, release that happens then, or −1: only look)
-    for t in range(n):
-        if waiting[t] == 0:
-            ready[count] = t
-            count += 1
     first = 0
     while len(events) > 0:
         now = events[0][0]
@@ -334,19 +354,19 @@ def _run_safely(c: TaskColumns, order: IntArray, urgency: FloatArray, limit: int
                     used[c.hold_device[h]] -= c.hold_size[h]
         while True:
             best = -1
-            for i in range(count):
-                t = ready[i]
+            for p in range(first, min(n, first + limit + 1)):
+                t = order[p]
+                if started[t] or waiting[t] > 0:
+                    continue
                 if ready_at[t] > now or free[c.resource[t]] > now:
                     continue
-                if best >= 0 and urgency[t] <= urgency[ready[best]]:
+                if best >= 0 and urgency[t] <= urgency[best]:
                     continue
-                if _is_safe(c, t, order, position, first, started, used, settled, left, limit):
-                    best = i
+                if _is_safe(c, t, order, position, first, started, used, settled, left):
+                    best = t
             if best < 0:
                 break
-            t = ready[best]
-            count -= 1
-            ready[best] = ready[count]
+            t = best
             started[t] = True
             start[t] = now
             end = now + c.duration[t]
@@ -362,11 +382,8 @@ def _run_safely(c: TaskColumns, order: IntArray, urgency: FloatArray, limit: int
                 successor = c.arc_to[arc]
                 ready_at[successor] = max(ready_at[successor], end + c.arc_lag[arc])
                 waiting[successor] -= 1
-                if waiting[successor] == 0:
-                    ready[count] = successor
-                    count += 1
-                    if ready_at[successor] > end:
-                        heapq.heappush(events, (ready_at[successor], np.int64(-1)))
+                if waiting[successor] == 0 and ready_at[successor] > end:
+                    heapq.heappush(events, (ready_at[successor], np.int64(-1)))
             while first < n and started[order[first]]:
                 first += 1
     return start
