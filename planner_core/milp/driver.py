@@ -191,7 +191,7 @@ def solve(
     presolve : bool
         Presolve (probing above all) costs more than it saves on step formulations.
     start : float array, optional
-        A solution to start from.
+        A solution to start from; HiGHS completes one that names the first columns only.
     cutoff : float, optional
         Solutions that are not better are of no interest.
     on_solution, on_bound : callable, optional
@@ -218,9 +218,7 @@ def solve(
     if highs.passModel(model.lp) == highspy.HighsStatus.kError:
         raise ValueError("HiGHS refuses the model")
     if start is not None:
-        solution = highspy.HighsSolution()
-        solution.col_value = list(start)
-        highs.setSolution(solution)
+        highs.setSolution(len(start), np.arange(len(start), dtype=np.int32), start)
 
     def interrupt(event: Any) -> None:
         if on_bound is not None:

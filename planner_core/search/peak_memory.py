@@ -16,7 +16,7 @@ import numpy as np
 from planner_core.bounds import memory_infeasible, peak_memory_bound
 from planner_core.problem import Objective, Problem
 from planner_core.schedule.lattice import common_step
-from planner_core.search.makespan import search_makespan
+from planner_core.search.budgets import search_makespan_within
 from planner_core.search.progress import Progress
 from planner_core.search.state import Clock, SearchState
 
@@ -39,6 +39,9 @@ def search_peak_memory(state: SearchState) -> None:
         if first is not None:  # not even all of the memory is enough for the budget
             state.target, state.bound, state.proved_by = budget, first.bound, first.proved_by
         return
+    if first.empty:
+        state.raise_bound(np.inf, first.proved_by or "exhaustive search")
+        return
     unanswered: set[float] = set()
     while not state.stopped() and state.schedule is not None:
         low, high = state.bound, state.value
@@ -46,7 +49,7 @@ def search_peak_memory(state: SearchState) -> None:
         if limit is None:
             return
         asked = _ask(state, limit, budget, share=0.3)
-        if asked is None or asked.impossible:
+        if asked is None or asked.impossible or asked.empty:
             state.raise_bound(_above(limit, step), "makespan bound under this memory")
         elif state.value > limit:
             unanswered.add(limit)
@@ -83,7 +86,8 @@ def _ask(state: SearchState, limit: float, budget: float, share: float) -> Searc
     """Search a schedule by the budget in ``limit`` memory; None if that is too little, proved."""
     limited = state.problem.with_memory(np.minimum(state.problem.cluster.memory, limit))
     # The budget is the target here; as a rule it would refuse every start that is to be improved.
-    problem = replace(limited, objective=Objective())
+    others = {k: v for k, v in limited.objective.subject_to.items() if k != "makespan"}
+    problem = replace(limited, objective=Objective(("makespan",), others))
     if memory_infeasible(problem) is not None:
         return None
     now = time.monotonic()
@@ -95,7 +99,7 @@ def _ask(state: SearchState, limit: float, budget: float, share: float) -> Searc
         state.enter(f"memory {limit:g}: {event.phase}", event.model_size)
 
     inner = SearchState(problem, "makespan", clock, state.cancel, relay, target=budget)
-    search_makespan(inner)
+    search_makespan_within(inner)
     if inner.schedule is not None:
         state.offer(inner.schedule, inner.found_by or "search")
     return inner

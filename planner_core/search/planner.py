@@ -20,6 +20,10 @@ def plan(
 ) -> Plan:
     """Plan a problem.
 
+    With several measures to minimise, each is minimised under the values reached for those
+    before it; value and bound of the plan are those of the first, and the status is ``optimal``
+    only if every measure is proved.
+
     Parameters
     ----------
     problem : Problem
@@ -41,34 +45,41 @@ def plan(
     InputError
         If the problem is not sound.
     """
+    from planner_core.search.infeasible import why_infeasible
+    from planner_core.search.levels import FIRST_LEVEL, search_next_levels
+
     check_problem(problem)
     state = new_state(problem, options or Options(), on_progress, cancel)
-    effective = _with_memory_budget(problem)
-    reason = _why_infeasible(effective)
+    state.problem = _with_memory_budget(problem)
+    reason = why_infeasible(state.problem)
     if reason is not None:
-        return Plan(
-            problem=problem, status="infeasible", reason=reason, seconds=state.clock.elapsed
-        )
-    search = _SEARCHES[problem.objective.primary]
-    state.problem = effective
-    search(state)
-    found = replace(state.plan(), problem=problem)
-    if found.schedule is None and np.isinf(state.bound) and not np.isfinite(state.target):
-        return replace(
-            found,
-            status="infeasible",
-            reason="every placement and order was tried, and none keeps the memory limits and "
-            "the links; raise a memory limit, add a link or allow more devices",
-        )
-    budget = problem.objective.subject_to.get("makespan")
-    if found.schedule is None and state.impossible and budget is not None:
-        return replace(
-            found,
-            status="infeasible",
-            reason=f"no schedule ends by {budget:g}: the {state.proved_by} proves that every "
-            f"schedule takes at least {state.bound:g}",
-        )
-    return found
+        return _infeasible(state, problem, reason)
+    whole = state.clock
+    if len(problem.objective.minimize) > 1:
+        state.clock = whole.until(FIRST_LEVEL)
+    search_measure(state)
+    state.clock = whole
+    if state.schedule is not None:
+        return replace(search_next_levels(state), problem=problem)
+    if state.empty or state.impossible:
+        return _infeasible(state, problem, None)
+    return replace(state.plan(), problem=problem)
+
+
+def search_measure(state: SearchState) -> None:
+    """Improve the measure of ``state`` until it is content."""
+    if state.measure_name == "makespan":
+        from planner_core.search.budgets import search_makespan_within
+
+        search_makespan_within(state)
+    elif state.measure_name == "peak_memory":
+        from planner_core.search.peak_memory import search_peak_memory
+
+        search_peak_memory(state)
+    else:
+        from planner_core.search.assignment import search_assignment
+
+        search_assignment(state)
 
 
 def _with_memory_budget(problem: Problem) -> Problem:
@@ -79,22 +90,21 @@ def _with_memory_budget(problem: Problem) -> Problem:
     return problem.with_memory(np.minimum(problem.cluster.memory, budget))
 
 
-def _why_infeasible(problem: Problem) -> str | None:
-    from planner_core.bounds import memory_infeasible
+def _infeasible(state: SearchState, problem: Problem, reason: str | None) -> Plan:
+    """Return the plan of a problem that is proved to have no schedule, saying what would help."""
+    from planner_core.search.infeasible import blame, nearest_memory
 
-    return memory_infeasible(problem)
-
-
-def _makespan(state: SearchState) -> None:
-    from planner_core.search.makespan import search_makespan
-
-    search_makespan(state)
-
-
-def _peak_memory(state: SearchState) -> None:
-    from planner_core.search.peak_memory import search_peak_memory
-
-    search_peak_memory(state)
-
-
-_SEARCHES = {"makespan": _makespan, "peak_memory": _peak_memory}
+    deadline, limited = state.clock.deadline, state.problem
+    budget = problem.objective.subject_to.get("makespan")
+    if reason is None and state.impossible and budget is not None:
+        reason = (
+            f"no schedule ends by {budget:g}: the {state.proved_by} proves that every "
+            f"schedule takes at least {state.bound:g}"
+        )
+    if reason is None:
+        reason = blame(limited, deadline, state.cancel)
+    if np.any(np.isfinite(limited.cluster.memory)):
+        enough = nearest_memory(limited, deadline, state.cancel)
+        if enough is not None:
+            reason += f"; with {enough:g} {problem.memory_unit} on every device it fits"
+    return Plan(problem=problem, status="infeasible", reason=reason, seconds=state.clock.elapsed)

@@ -26,6 +26,10 @@ class Clock:
         now = time.monotonic()
         return cls(now, now + seconds)
 
+    def until(self, share: float) -> Clock:
+        """Return a clock of the same beginning that ends after a share of what is left."""
+        return Clock(self.begin, self.deadline - (1 - share) * self.remaining)
+
     @property
     def elapsed(self) -> float:
         """Seconds since the beginning."""
@@ -137,14 +141,20 @@ class SearchState:
         return self.bound > self.target * (1 + RELATIVE_TOLERANCE) > -np.inf
 
     @property
+    def empty(self) -> bool:
+        """Whether it is proved that there is no schedule at all."""
+        return self.schedule is None and bool(np.isinf(self.bound))
+
+    @property
     def satisfied(self) -> bool:
         """Whether the incumbent is as good as the target."""
         return self.schedule is not None and self.value <= self.target
 
     def stopped(self) -> bool:
-        """Whether to stop: proved, at the target, target out of reach, cancelled or late."""
+        """Whether to stop: proved, at the target, out of reach, cancelled or late."""
         return (
             self.cancel.is_set()
+            or self.empty
             or self.optimal
             or self.satisfied
             or self.impossible

@@ -1,0 +1,59 @@
+"""Makespan under budgets that the placement decides: period and memory moved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from planner_core.problem import Objective
+from planner_core.search.makespan import search_makespan
+from planner_core.search.progress import Progress
+from planner_core.search.state import SearchState
+
+FIRST = 0.25
+"""Share of the time that goes into a placement within the budgets and its schedule."""
+
+
+def search_makespan_within(state: SearchState) -> None:
+    """Improve the makespan of ``state`` under its budgets until it is content.
+
+    The makespan search itself only refuses schedules beyond a budget; so that it has something
+    to start from, a placement within the budgets is found first, by minimising one of them.
+    """
+    budgets = dict(state.problem.objective.subject_to)
+    placed = next((name for name in ("transfer", "period") if name in budgets), None)
+    if placed is not None and not state.problem.is_placed:
+        _start_within(state, placed, budgets)
+    if not state.stopped():
+        search_makespan(state)
+
+
+def _start_within(state: SearchState, measure: str, budgets: dict[str, float]) -> None:
+    """Offer the schedules of placements within the budgets; a proof that none exists counts."""
+    from planner_core.search.assignment import search_assignment
+
+    problem = state.problem
+    budget = budgets.pop(measure)
+    # The graph stays as it is unrolled here: a period counts its micro-batches from the operators.
+    relaxed = replace(
+        problem,
+        template=problem.graph,
+        micro_batches=1,
+        objective=Objective((measure,), budgets),
+    )
+
+    def relay(event: Progress) -> None:
+        if event.schedule is not None:
+            state.offer(event.schedule, event.found_by or "assignment search")
+        state.enter(f"{measure} budget: {event.phase}", event.model_size)
+
+    inner = SearchState(
+        relaxed, measure, state.clock.until(FIRST), state.cancel, relay, target=budget
+    )
+    search_assignment(inner)
+    if inner.impossible:
+        state.raise_bound(float("inf"), f"{inner.proved_by} on the {measure}")
+        return
+    if inner.schedule is not None:
+        fixed = replace(problem.with_placement(inner.schedule.device), objective=problem.objective)
+        clock = state.clock.until(FIRST)
+        search_makespan(SearchState(fixed, "makespan", clock, state.cancel, relay))
