@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner_core.problem import RELATIVE_TOLERANCE, Problem
+from planner_core.problem.graph import IntArray
 from planner_core.schedule import Schedule, memory_profiles
 
 
@@ -39,13 +40,20 @@ def instants(schedules: Iterable[Schedule]) -> list[float]:
     return times[apart].tolist()
 
 
-def at(problem: Problem, schedule: Schedule, time: float) -> list[DeviceNow]:
-    """Return what every device does at ``time``; an operator that just finished is over."""
+def running_at(schedule: Schedule, time: float) -> IntArray:
+    """Return the operators under way at ``time``; one that just finished is over."""
     now = time + RELATIVE_TOLERANCE * schedule.makespan
-    running = (schedule.start <= now) & (schedule.finish > now)
+    under_way = (schedule.start <= now) & (schedule.finish > now)
+    return np.flatnonzero(under_way).astype(np.int32)
+
+
+def at(problem: Problem, schedule: Schedule, time: float) -> list[DeviceNow]:
+    """Return what every device does at ``time``."""
+    now = time + RELATIVE_TOLERANCE * schedule.makespan
+    running = running_at(schedule, time)
     found = []
     for k, profile in enumerate(memory_profiles(problem, schedule)):
         step = int(np.searchsorted(profile.time, now, side="right")) - 1
-        on_device = np.flatnonzero(running & (schedule.device == k))
+        on_device = running[schedule.device[running] == k]
         found.append(DeviceNow(k, tuple(on_device.tolist()), float(profile.used[step])))
     return found

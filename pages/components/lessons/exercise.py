@@ -12,7 +12,6 @@ from pages.components.lessons.proof import search
 from pages.components.setup import theme
 from planner_core.charts import Entry, comparison
 from planner_core.charts.numbers import number
-from planner_core.charts.theme import KIND_TITLES
 from planner_core.problem import Problem
 from planner_core.schedule import Plan, Schedule, validate
 
@@ -41,7 +40,7 @@ def exercise(problem: Problem, key: str) -> bool:
     if broken:
         st.error(f"This order breaks a rule: {broken[0].message}.", icon=":material/error:")
         return False
-    return _compared(problem, timed("own", "Your order", problem, schedule), key)
+    return _compared(problem, timed("own", "Your order", problem, schedule), key, placed)
 
 
 def _choices(problem: Problem, placed: list[int]) -> None:
@@ -56,9 +55,6 @@ def _choices(problem: Problem, placed: list[int]) -> None:
                     disabled=operator is None,
                     on_click=_place,
                     args=(problem, placed, operator),
-                    help="All are placed."
-                    if operator is None
-                    else f"{KIND_TITLES[kind].capitalize()} of micro-batch {label[2:]}.",
                     width=90,
                 )
     with st.container(horizontal=True):
@@ -69,7 +65,6 @@ def _choices(problem: Problem, placed: list[int]) -> None:
             args=(placed,),
             disabled=not placed,
             key="tour undo",
-            help="Takes the last operator back.",
         )
         st.button(
             "Start over",
@@ -77,7 +72,6 @@ def _choices(problem: Problem, placed: list[int]) -> None:
             on_click=placed.clear,
             disabled=not placed,
             key="tour restart",
-            help="Takes all operators back.",
         )
 
 
@@ -104,7 +98,7 @@ def _so_far(part: Problem, schedule: Schedule, problem: Problem) -> None:
     st.plotly_chart(figure, theme=None, key="tour so far", config={"displayModeBar": False})
 
 
-def _compared(problem: Problem, own: Example, key: str) -> bool:
+def _compared(problem: Problem, own: Example, key: str, placed: list[int]) -> bool:
     reference = example("1f1b", problem)
     plan = search(problem, key)
     shown, notes = [own], [""]
@@ -118,7 +112,7 @@ def _compared(problem: Problem, own: Example, key: str) -> bool:
             f"does not fit: holds {number(max(reference.peaks))} activations" if over else ""
         )
     solved = _verdict(own, plan)
-    player(shown, f"{key} {own.metrics.makespan:g} {len(shown)}", note=notes)
+    player(shown, f"{key} {placed} {len(shown)}", note=notes)
     return solved
 
 

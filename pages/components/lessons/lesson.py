@@ -128,9 +128,12 @@ def _figures(examples: Sequence[Example]) -> None:
         "|:--|--:|--:|--:|--:|",
     ]
     for example in examples:
-        lines.append(
-            f"| {example.title} | {number(round(example.metrics.makespan, 6))} ms | "
-            f"{number(round(example.bubble, 6))} ms | {percent(example.metrics.idle_share)} | "
-            f"{number(round(max(example.peaks), 6))} act. |"
+        title = f"{example.title} (does not fit)" if _note(example) else example.title
+        figures = (
+            _value(example.metrics.makespan, "ms"),
+            _value(example.bubble, "ms"),
+            _value(example.metrics.idle_share, "%"),
+            _value(max(example.peaks), "activations"),
         )
+        lines.append(f"| {title} | {' | '.join(figures)} |")
     st.markdown("\n".join(lines))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from pages.components.lessons.examples import Example, short_name
@@ -11,12 +14,21 @@ from pages.components.setup import theme
 from planner_core.analysis.instant import DeviceNow, at, instants
 from planner_core.charts import Entry, comparison
 from planner_core.charts.numbers import number
-from planner_core.charts.step_through import veil_after
+from planner_core.charts.step_through import show_instant
 
 PACE = 0.8
 """Seconds a step stays on screen while playing."""
 
-_PLAYING = "tour playing"
+_PLAYING, _FIGURE = "tour playing", "tour figure"
+
+
+@dataclass(frozen=True, eq=False)
+class _Base:
+    """A chart without an instant."""
+
+    key: str
+    entries: list[Entry]
+    figure: go.Figure
 
 
 def player(examples: Sequence[Example], key: str, *, note: Sequence[str] = ()) -> None:
@@ -35,6 +47,7 @@ def player(examples: Sequence[Example], key: str, *, note: Sequence[str] = ()) -
     place = f"tour step {key}"
     st.session_state.setdefault(place, len(times) - 1)
     playing = st.session_state.get(_PLAYING) == key
+    base = _base(examples, key, note)
 
     @st.fragment(run_every=PACE if playing else None)
     def draw() -> None:
@@ -45,8 +58,9 @@ def player(examples: Sequence[Example], key: str, *, note: Sequence[str] = ()) -
         if playing != (st.session_state.get(_PLAYING) == key):
             st.rerun()
         step = _controls(place, times, key, playing)
-        _chart(examples, times, step, key, note)
-        _now(examples, times[step], done=step == len(times) - 1)
+        done = step == len(times) - 1
+        _chart(base, None if done else times[step], key)
+        _now(examples, times[step], done=done)
 
     draw()
 
@@ -60,7 +74,6 @@ def _controls(place: str, times: list[float], key: str, playing: bool) -> int:
             on_click=_toggle,
             args=(place, len(times), key),
             key=f"tour play {key}",
-            help="Moves through the schedule, one start or finish at a time.",
         )
         for label, by, icon in (
             ("Back", -1, ":material/skip_previous:"),
@@ -73,15 +86,14 @@ def _controls(place: str, times: list[float], key: str, playing: bool) -> int:
                 args=(place, len(times), by),
                 disabled=st.session_state[place] == (0 if by < 0 else last),
                 key=f"tour {label} {key}",
-                help="To the start or finish before this one."
-                if by < 0
-                else "To the next start or finish of an operator.",
             )
         return st.select_slider(
             "Time (ms)",
             list(range(len(times))),
             format_func=lambda i: f"{number(times[i])} ms",
             key=place,
+            help="A step goes to the next start or finish. What runs then is outlined, what comes "
+            "later is pale.",
         )
 
 
@@ -103,28 +115,34 @@ def _advance(place: str, count: int, by: int) -> None:
     st.session_state[place] = min(max(st.session_state[place] + by, 0), count - 1)
 
 
-def _chart(
-    examples: Sequence[Example], times: list[float], step: int, key: str, note: Sequence[str]
-) -> None:
+def _chart(base: _Base, time: float | None, key: str) -> None:
+    show_instant(base.figure, base.entries, time, theme())
+    st.plotly_chart(
+        base.figure,
+        theme=None,
+        key=f"tour chart {key}",
+        config={"displayModeBar": False, "scrollZoom": False},
+    )
+
+
+def _base(examples: Sequence[Example], key: str, note: Sequence[str]) -> _Base:
+    """Return the whole picture; drawn anew only for other schedules or another theme."""
+    key = f"{key} {theme().name}"
+    kept: _Base | None = st.session_state.get(_FIGURE)
+    if kept is not None and kept.key == key:
+        return kept
     entries = [
         Entry(
             key=example.name,
             title=example.title,
             problem=example.problem,
             schedule=example.schedule,
-            note=note[i] if i < len(note) else "",
+            note=text,
         )
-        for i, example in enumerate(examples)
+        for example, text in zip_longest(examples, note, fillvalue="")
     ]
-    figure = comparison(entries, theme())
-    if step < len(times) - 1:
-        veil_after(figure, times[step], theme())
-    st.plotly_chart(
-        figure,
-        theme=None,
-        key=f"tour chart {key}",
-        config={"displayModeBar": False, "scrollZoom": False},
-    )
+    base = st.session_state[_FIGURE] = _Base(key, entries, comparison(entries, theme()))
+    return base
 
 
 def _now(examples: Sequence[Example], time: float, *, done: bool) -> None:

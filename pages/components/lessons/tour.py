@@ -52,7 +52,6 @@ def _neighbours(index: int) -> None:
             args=(_KEYS[index - 1],),
             width="stretch",
             key="tour previous",
-            help="Previous lesson.",
         )
     if index + 1 < len(LESSONS):
         right.button(
@@ -63,7 +62,6 @@ def _neighbours(index: int) -> None:
             args=(_KEYS[index + 1],),
             width="stretch",
             key="tour next",
-            help="Next lesson.",
         )
 
 
