@@ -31,6 +31,9 @@ BRANCHED_OPERATORS = 40
 BRANCHING = 0.7
 """Share of the time that branch and bound gets."""
 
+LISTED_FIRST = 20_000
+"""Larger graphs to be cut into stages are: list schedules that must keep memory take minutes."""
+
 MIP_OPERATORS = 6000
 """Graphs above this size are left to heuristics and bounds: the model would not fit."""
 
@@ -53,11 +56,15 @@ def search_makespan(state: SearchState) -> None:
         state.offer(schedule, name)
         if state.stopped():
             return
+    staged = is_micro_batched_training(problem)
     if state.schedule is None or not problem.is_placed:
         offer_compiled_templates(state)
-        offer_list_schedules(state)
-    if is_micro_batched_training(problem) and not state.stopped():
+        if not staged or problem.graph.n_operators <= LISTED_FIRST:
+            offer_list_schedules(state)
+    if staged and not state.stopped():
         search_stages(state, search_makespan)
+        if state.schedule is None:
+            offer_list_schedules(state)
     if state.stopped() or settle(state, state.clock.elapsed + SETTLING * state.clock.remaining):
         return
     if not problem.is_placed and problem.graph.n_operators <= BRANCHED_OPERATORS:

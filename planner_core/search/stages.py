@@ -41,7 +41,7 @@ ROUNDS = 3
 EXPANDED_OPERATORS = 30_000
 """In larger graphs only the best schedule of a round is expanded, not every better one."""
 
-LARGEST = 400_000
+LARGEST = 2_000_000
 """Graphs above this size are left to others: expanding one schedule would take too long."""
 
 PLACEMENTS: tuple[tuple[str, int], ...] = (
