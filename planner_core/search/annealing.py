@@ -19,6 +19,12 @@ from planner_core.problem.graph import FloatArray, IntArray
 from planner_core.schedule.columns import Columns, move_time
 from planner_core.search.decoder import Times, decode, fits_memory, place
 
+CRITICAL = 0.3
+"""Share of the moves that start at an operator of a critical path (whole graphs only)."""
+
+NEAR = 0.5
+"""Share of the changes of device that try a producer's or a consumer's."""
+
 REACH = 40
 """How far a move carries an operator along the sequence, at most."""
 
@@ -206,6 +212,54 @@ def _settle(
 
 
 @njit(nogil=True, cache=True)
+def _critical(
+    c: Columns, sequence: IntArray, device: IntArray, times: Times, path: IntArray
+) -> int:
+    """Write the operators of one critical path, the last first; return how many."""
+    o = np.int64(np.argmax(times.finish))
+    path[0] = o
+    count = 1
+    for p in range(len(sequence) - 1, -1, -1):
+        v = sequence[p]
+        if v == o:
+            continue
+        begin = times.start[o]
+        close = 1e-9 * (1.0 + begin)
+        tight = False
+        if device[v] == device[o]:
+            tight = c.stream[v] == c.stream[o] and abs(times.finish[v] - begin) <= close
+        if not tight:
+            for i in range(c.in_ptr[o], c.in_ptr[o + 1]):
+                t = c.in_tensor[i]
+                if c.producer[t] == v:
+                    there = times.finish[v]
+                    if device[v] != device[o]:
+                        there += move_time(c, t, device[v], device[o])
+                    tight = abs(there - begin) <= close
+        if tight:
+            o = np.int64(v)
+            path[count] = o
+            count += 1
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _near(c: Columns, o: int, device: IntArray, state: NDArray[np.uint64]) -> int:
+    """Device of a random producer or consumer of o; its own if it has none."""
+    ins, outs = c.in_ptr[o + 1] - c.in_ptr[o], c.out_ptr[o + 1] - c.out_ptr[o]
+    if ins + outs == 0:
+        return device[o]
+    i = int(draw(state) * (ins + outs))
+    if i < ins:
+        return device[c.producer[c.in_tensor[c.in_ptr[o] + i]]]
+    t = c.out_tensor[c.out_ptr[o] + i - ins]
+    uses = c.use_ptr[t + 1] - c.use_ptr[t]
+    if uses == 0:
+        return device[o]
+    return device[c.use[c.use_ptr[t] + int(draw(state) * uses)]]
+
+
+@njit(nogil=True, cache=True)
 def anneal_window(
     c: Columns,
     sequence: IntArray,
@@ -240,9 +294,14 @@ def anneal_window(
         best_device[sequence[p]] = device[sequence[p]]
     cooling = (cold / hot) ** (1.0 / max(1, moves))
     temperature = hot
+    whole = low == 0 and not leaves
+    path = np.empty(len(sequence) if whole else 1, np.int32)
+    critical = _critical(c, sequence, device, times, path) if whole else 0
     for _ in range(moves):
         temperature *= cooling
         a = low + int(draw(state) * (high - low))
+        if critical > 0 and draw(state) < CRITICAL:
+            a = position[path[int(draw(state) * critical)]]
         o = sequence[a]
         b, old, k = a, device[o], device[o]
         what = draw(state)
@@ -250,8 +309,10 @@ def anneal_window(
             first, last = _span(c, o, position, max(low, a - REACH), min(high, a + REACH))
             b = first + int(draw(state) * (last - first + 1))
         if (what > 0.5 or b == a) and n_devices > 1:
-            k = int(draw(state) * (n_devices - 1))
-            k += k >= old
+            k = _near(c, o, device, state) if draw(state) < NEAR else old
+            if k == old:
+                k = int(draw(state) * (n_devices - 1))
+                k += k >= old
             if not _allowed(c, o, k, member_ptr, position, member, low, high):
                 k = old
         if b == a and k == old:
@@ -265,6 +326,8 @@ def anneal_window(
         enter = then <= energy or draw(state) < np.exp((energy - then) / temperature)
         if enter and (not limited or fits_memory(c, device, times)):
             energy = then
+            if whole:
+                critical = _critical(c, sequence, device, times, path)
             if longest < best or (longest == best and then < best_energy):
                 best, best_energy = longest, then
                 for p in range(low, high):

@@ -31,8 +31,10 @@ from planner_core.search.incumbent import CALL_SECONDS, Incumbent
 from planner_core.search.order_search import OrderAnnealer
 from planner_core.search.sequences import holds_follow_order
 
-WHOLE_OPERATORS = 160
+WHOLE_OPERATORS = 400
 """Graphs up to this size are annealed as a whole."""
+GROUPED_OPERATORS = 3_000
+"""The same, for graphs with colocation groups."""
 ORDER_OPERATORS = 50_000
 """Placed graphs up to this size are annealed by the order of every resource."""
 WINDOW_OPERATORS = 100
@@ -124,7 +126,9 @@ class _Annealer:
         self.restart()
         self.offer(self.sequence, self.device)
         n = len(self.sequence)
-        whole = n <= WHOLE_OPERATORS or queues(self.columns)
+        # A colocation group moves only where all of it lies in the window.
+        apart = bool(np.any(np.diff(self.members[0]) > 1)) and n <= GROUPED_OPERATORS
+        whole = n <= WHOLE_OPERATORS or apart or queues(self.columns)
         seconds = 1.0
         while not self.search.stopped:
             self.restart()
@@ -154,7 +158,7 @@ class _Annealer:
         window = Window(0, n, np.zeros(shape), np.zeros(n), np.zeros(shape))
         begin = time.monotonic()
         seconds = min(seconds, max(0.2, self.search.deadline - begin))
-        hot = self.scale() * float(self.random.choice([0.2, 0.4, 0.8]))
+        hot = self.scale() * float(self.random.choice([0.1, 0.2, 0.4, 0.8]))
         cold = hot / 40
         best_sequence, best_device = self.sequence.copy(), self.device.copy()
         progress = 0.0

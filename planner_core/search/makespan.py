@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from itertools import chain
 
 import numpy as np
@@ -11,7 +12,7 @@ from planner_core.baselines import compiled_templates, expert_schedules, quick_t
 from planner_core.bounds import makespan_bounds
 from planner_core.problem import InputError, Problem
 from planner_core.schedule import Schedule
-from planner_core.search.horizon import HorizonSearch
+from planner_core.search.horizon import PROOF_COLUMNS, HorizonSearch
 from planner_core.search.large import is_worth_merging, search_merged
 from planner_core.search.questions import FreeQuestion, PlacedQuestion
 from planner_core.search.settling import settle
@@ -33,6 +34,15 @@ BRANCHING = 0.7
 
 LISTED_FIRST = 20_000
 """Larger graphs to be cut into stages are: list schedules that must keep memory take minutes."""
+
+SEARCHING = 0.7
+"""Share of the time that two local searches get where the MIP is large."""
+
+RUN_SECONDS = 10.0
+"""Seconds after which local search of a free graph begins anew from the best plan."""
+
+OTHER_SEED = 1_000
+"""Seed of the second local search, far from those the first will use."""
 
 MIP_OPERATORS = 6000
 """Graphs above this size are left to heuristics and bounds: the model would not fit."""
@@ -86,9 +96,23 @@ def search_makespan(state: SearchState) -> None:
     if state.stopped():
         return
     with _LocalSearch(state) as local:
+        if not problem.is_placed:
+            _search_with_another(state, search)
         if search is not None:
             search.run()
         while not state.stopped() and local.thread.is_alive():
+            state.cancel.wait(0.05)
+
+
+def _search_with_another(state: SearchState, search: HorizonSearch | None) -> None:
+    """Where the MIP is too large to find or prove much, let local search go first on both cores."""
+    small = search is not None and search.question.columns(search.lowest) <= PROOF_COLUMNS
+    if small or state.problem.graph.n_operators > MIP_OPERATORS:
+        return
+    state.enter("local search")
+    end = state.clock.elapsed + SEARCHING * state.clock.remaining
+    with _LocalSearch(state, seed=OTHER_SEED) as other:
+        while not state.stopped() and other.thread.is_alive() and state.clock.elapsed < end:
             state.cancel.wait(0.05)
 
 
@@ -138,8 +162,8 @@ def serial_makespan(problem: Problem) -> float:
 class _LocalSearch:
     """Runs compiled local search in a thread beside the MIP (its code releases the GIL)."""
 
-    def __init__(self, state: SearchState) -> None:
-        self.state = state
+    def __init__(self, state: SearchState, seed: int = 0) -> None:
+        self.state, self.seed = state, seed
         self.leave = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True, name="local search")
 
@@ -154,12 +178,18 @@ class _LocalSearch:
     def _offer(self, schedule: Schedule) -> None:
         self.state.offer(schedule, "local search")
 
+    def _until(self) -> float:
+        """When to look at what others have found: a run from one start has settled by then."""
+        if self.state.problem.is_placed:
+            return self.state.clock.deadline
+        return min(self.state.clock.deadline, time.monotonic() + RUN_SECONDS)
+
     def _run(self) -> None:
         from planner_core.search.local_search import improve
 
         state = self.state
         offer_compiled_templates(state)
-        seed = 0
+        seed = self.seed
         while not (state.stopped() or self.leave.is_set()):
             if state.schedule is None:
                 self.leave.wait(0.1)
@@ -168,7 +198,7 @@ class _LocalSearch:
                 improve(
                     state.problem,
                     state.schedule,
-                    deadline=state.clock.deadline,
+                    deadline=self._until(),
                     target=max(state.bound, state.target),
                     seed=seed,
                     on_improve=self._offer,
