@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner_core.milp.free_grid import interchangeable_devices
 from planner_core.problem import RELATIVE_TOLERANCE, Problem
@@ -70,7 +71,7 @@ class Pieces:
     @cached_property
     def allowed(self) -> np.ndarray:
         """Whether a piece may run on a device; shape (U, K)."""
-        return np.isfinite(self.load).all(axis=1)
+        return np.asarray(np.isfinite(self.load).all(axis=1))
 
     @cached_property
     def limit(self) -> FloatArray:
@@ -136,7 +137,7 @@ def pieces_of(problem: Problem) -> Pieces:
     count = int(piece_of.max(initial=-1)) + 1
     load = np.zeros((count, len(graph.stream_names), k))
     np.add.at(load, (piece_of, graph.stream), durations)
-    nowhere = ~np.isfinite(load).all(axis=1)
+    nowhere = ~np.asarray(np.isfinite(load).all(axis=1))
     load[np.broadcast_to(nowhere[:, None, :], load.shape)] = np.inf
     own = graph.workspace + np.bincount(graph.producer, weights=graph.size, minlength=n)
     edges = np.unique(graph.edge_tensor.astype(np.int64) * n + graph.edge_target)
@@ -231,7 +232,9 @@ def _ptr(lengths: Any) -> IntArray:
     return np.cumsum([0, *lengths]).astype(np.int32)
 
 
-def users_by_row(rows: IntArray, values: IntArray, n_rows: int) -> tuple[IntArray, IntArray]:
+def users_by_row(
+    rows: NDArray[Any], values: NDArray[Any], n_rows: int
+) -> tuple[IntArray, IntArray]:
     """Group values by row: CSR (ptr, values)."""
     ptr, places = csr_from_rows(rows, n_rows)
     return ptr.astype(np.int32), values[places].astype(np.int32)

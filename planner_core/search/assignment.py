@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -125,7 +126,7 @@ class _AssignmentSearch:
 
             annealer.run(
                 deadline,
-                lambda refused=refused: state.stopped() or bool(refused),
+                partial(self._stop_annealing, refused),
                 take,
                 state.bound * self.count,
             )
@@ -136,6 +137,9 @@ class _AssignmentSearch:
             if not lacking.any():
                 lacking = 0.05 * limit
             limit, seed = np.maximum(limit - lacking, 0.5 * limit), seed + 1
+
+    def _stop_annealing(self, refused: list[IntArray]) -> bool:
+        return bool(refused) or self.state.stopped()
 
     def _pack(self) -> None:
         """Prove that the pieces do not fit on the devices within a smaller load."""
