@@ -111,7 +111,7 @@ needs an even number of devices and at least two micro-batches per device.
 Its point is overlap: a forward of one flow and a backward of the other run as one **block**, F&B,
 so that the communication of one hides behind the computation of the other. Be careful when you
 compare: neither result of a block leaves before the block ends. If a block is no faster than its
-parts (F&B = F + B, 100 % below), the same order run *one operator after the other* is shorter.
+parts (F&B = F + B, that is 100 %), the same order run *one operator after the other* is shorter.
 Set F&B to what your hardware measures. ZB-V is there for comparison: one copy of the weights.
 """,
     knobs=(

@@ -130,7 +130,7 @@ holds chunks 0 and 4. A micro-batch goes round the devices v times in shorter ho
 draining the pipeline takes 1/v of the time. The lighter shade is the second chunk.
 
 Megatron-LM's **interleaved 1F1B** runs p micro-batches through a chunk before it turns to the
-next, so m must be a multiple of p; choose another m below and the page says so. The price: more
+next, so m must be a multiple of p; choose another m and the page says so. The price: more
 transfers, and a little more memory.
 """,
     knobs=(

@@ -12,6 +12,13 @@ from pages.components.lessons.player import player
 from pages.components.lessons.quiz import quiz
 from planner_core.charts.numbers import number, percent
 
+TERMS = (
+    "Bubble: idle time of a device between its first start and its last finish, on the device "
+    "where that span is longest. Idle share: waiting time of all devices over devices × makespan. "
+    "act.: saved activations of one device's share of the model for one micro-batch."
+)
+"""Definitions under the tables."""
+
 SHOWN_AT_FIRST = 2
 """Schedules of a lesson that are drawn at first; all are in its table."""
 
@@ -38,6 +45,8 @@ def draw_lesson(lesson: Lesson) -> bool:
             _check_table(checks)
         if len(examples) > 1:
             _figures(examples)
+        if examples:
+            st.caption(TERMS)
     if lesson.question is None:
         return extra.solved
     with right:

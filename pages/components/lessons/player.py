@@ -65,6 +65,11 @@ def player(examples: Sequence[Example], key: str, *, note: Sequence[str] = ()) -
     draw()
 
 
+def stop_playing() -> None:
+    """Let time stand still, whatever was playing."""
+    st.session_state[_PLAYING] = None
+
+
 def _controls(place: str, times: list[float], key: str, playing: bool) -> int:
     last = len(times) - 1
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -99,7 +104,7 @@ def _controls(place: str, times: list[float], key: str, playing: bool) -> int:
 
 def _toggle(place: str, count: int, key: str) -> None:
     if st.session_state.get(_PLAYING) == key:
-        st.session_state[_PLAYING] = None
+        stop_playing()
         return
     st.session_state[_PLAYING] = key
     if st.session_state[place] == count - 1:
@@ -107,7 +112,7 @@ def _toggle(place: str, count: int, key: str) -> None:
 
 
 def _step(place: str, count: int, by: int) -> None:
-    st.session_state[_PLAYING] = None
+    stop_playing()
     _advance(place, count, by)
 
 

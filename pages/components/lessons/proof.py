@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.components.compare import verdict
 from pages.components.lessons.examples import Example, timed
-from pages.components.solves import Kept, sound, start
+from pages.components.solves import Kept, queue, sound, start
 from planner_core.charts.numbers import number
 from planner_core.problem import Problem
 from planner_core.schedule import Plan
@@ -51,6 +51,7 @@ def search(problem: Problem, key: str) -> Plan | None:
         job.stop()
         st.session_state[_JOB] = job = None
     if job is None:
+        queue()  # its spare worker warms up while the reader looks around
         pressed = st.button(
             "Find the optimum",
             type="primary",

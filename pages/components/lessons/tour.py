@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages.components.lessons import LESSONS
 from pages.components.lessons.lesson import draw_lesson
+from pages.components.lessons.player import stop_playing
 
 _LESSON, _DONE, _LINK = "learn/lesson", "tour done", "tour link"
 _KEYS = [lesson.key for lesson in LESSONS]
@@ -38,6 +39,7 @@ def _rail() -> None:
             + (" ✓" if key in done else "")
         ),
         key=_LESSON,
+        on_change=stop_playing,
     )
 
 
@@ -66,6 +68,7 @@ def _neighbours(index: int) -> None:
 
 
 def _open(key: str) -> None:
+    stop_playing()
     st.session_state[_LESSON] = key
 
 
