@@ -74,14 +74,20 @@ class DeviceModel:
 
 
 def device_models(network: Network, *, limited: bool) -> Iterator[DeviceModel]:
-    """Yield the model of every device that holds tensors (and, if ``limited``, has a limit)."""
+    """Yield the model of every device that holds tensors.
+
+    If ``limited``, of those only whose memory could run out: all that they ever hold at once.
+    """
     tasks = network.tasks
     assert tasks is not None
     memory = tasks.problem.cluster.memory
     home = tasks.resource_device[tasks.resource]
     # A hold counts from its producer's start; what arrives from elsewhere is left out.
     counted = (home[tasks.hold_task] == tasks.hold_device) & ~tasks.hold_at_finish
-    wanted = np.isfinite(memory) if limited else np.ones(len(memory), dtype=bool)
+    wanted = np.ones(len(memory), dtype=bool)
+    if limited:
+        everything = np.bincount(tasks.hold_device, tasks.hold_size, len(memory))
+        wanted = tasks.resident + everything > memory
     counted &= wanted[tasks.hold_device]
     holds = np.flatnonzero(counted)
     if not len(holds):
