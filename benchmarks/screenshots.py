@@ -21,6 +21,9 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parents[1]
 PAGES = {"plan": "", "learn": "learn", "trade_off": "trade_off", "graph": "graph",
          "cluster": "cluster"}  # fmt: skip
+READY = {"plan": ".js-plotly-plot .bars", "trade_off": ".js-plotly-plot .points",
+         "learn": ".js-plotly-plot", "graph": "[data-testid=stTabs]",
+         "cluster": "[data-testid=stDataFrame]"}  # fmt: skip
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
@@ -46,12 +49,12 @@ def serve():
     return child, address
 
 
-def opened(browser, address, name, theme="light", width=1280, height=900):
+def opened(browser, address, name, theme="light", width=1280, height=900, query=""):
     """Open a page and wait until it stands still."""
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
     page.set_default_timeout(60_000)
-    page.goto(f"{address}/{PAGES[name]}")
-    page.locator("[data-testid=stMarkdown], [data-testid=stCaptionContainer]").first.wait_for()
+    page.goto(f"{address}/{PAGES[name]}{query}")
+    page.locator(READY[name]).first.wait_for()
     settle(page)
     return page
 
@@ -66,6 +69,7 @@ def settle(page):
 def solve(page):
     page.get_by_role("button", name="Solve").click()
     page.get_by_test_id("stAlert").filter(has_text="proved by").first.wait_for()
+    page.locator(".annotation-text").filter(has_text="Plan 1").first.wait_for()
     settle(page)
 
 
@@ -75,24 +79,32 @@ def sweep(page):
     page.wait_for_timeout(1000)
     page.get_by_role("button", name="Sweep").click()
     page.get_by_role("button", name="Stop").wait_for()
-    page.get_by_role("button", name="Sweep").wait_for(timeout=120_000)
+    page.get_by_role("button", name="Stop").wait_for(state="detached", timeout=120_000)
+    page.locator(".legendtext").filter(has_text="plan, proved optimal").first.wait_for()
     settle(page)
 
 
 def readme(browser, address, folder):
-    page = opened(browser, address, "plan", height=1000)
+    page = opened(browser, address, "plan", height=1400)
     solve(page)
+    page.get_by_text("Memory", exact=True).first.click()
+    settle(page)
     page.screenshot(path=folder / "plan.png")
     page.close()
     page = opened(browser, address, "trade_off", height=860)
     sweep(page)
     page.screenshot(path=folder / "trade_off.png")
     page.close()
-    page = opened(browser, address, "graph", height=900)
-    page.get_by_role("tab", name="Gallery").scroll_into_view_if_needed()
-    page.get_by_role("tab", name="Gallery").evaluate("e => e.scrollIntoView()")
+    page = opened(browser, address, "graph", height=900, query="?problem=small_graph")
+    settle(page)
+    page.screenshot(path=folder / "graph.png")
+    page.get_by_role("tab", name="Gallery").click()
+    page.get_by_role("img", name="scheduled by").first.wait_for()
     settle(page)
     page.screenshot(path=folder / "gallery.png")
+    page.close()
+    page = opened(browser, address, "learn", height=1000)
+    page.screenshot(path=folder / "learn.png")
     page.close()
 
 

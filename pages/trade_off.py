@@ -91,10 +91,11 @@ def controls(problem: Problem, key: str) -> str:
         help="Wall-clock seconds per value.",
     )
     sweep = running_sweep()
+    slot = button.empty()  # one button at a time, also while the page is drawn anew
     if sweep is not None and sweep.running:
-        if button.button("Stop", icon=":material/stop:", width="stretch"):
+        if slot.button("Stop", icon=":material/stop:", width="stretch"):
             sweep.stop()
-    elif button.button("Sweep", type="primary", icon=":material/play_arrow:", width="stretch"):
+    elif slot.button("Sweep", type="primary", icon=":material/play_arrow:", width="stretch"):
         try:
             values = values_between(lowest, highest, int(count), axis.whole)
             st.session_state["sweep"] = start_sweep(problem, name, values, float(seconds))

@@ -209,6 +209,12 @@ def _charts(shown: list[Shown]) -> None:
             help="Shows the time from the chosen micro-batch's first start to its last finish.",
         )
         memory = st.toggle("Memory", value=True, key="show_memory")
+        path = st.toggle(
+            "Critical path",
+            key="show_path",
+            help="Outlines a chain of operators without slack: through the operator you clicked, "
+            "or to the end of the first schedule.",
+        )
         image = st.segmented_control(
             "Save as",
             ("PNG", "SVG"),
@@ -216,12 +222,6 @@ def _charts(shown: list[Shown]) -> None:
             required=True,
             key="image_format",
             help="What the camera at the top right of the chart saves.",
-        )
-        path = st.toggle(
-            "Critical path",
-            key="show_path",
-            help="Outlines a chain of operators without slack: through the operator you clicked, "
-            "or to the end of the first schedule.",
         )
     window = _micro_batch_window(entries, int(one)) if zoom and one != NO_MICRO_BATCH else None
     if window is None and any(e.problem.graph.n_operators > MOST_BARS for e in entries):

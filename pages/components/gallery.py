@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from functools import lru_cache
+from html import escape
 
 import streamlit as st
 
@@ -10,7 +12,7 @@ from pages.components import baselines
 from pages.components.problems import base_problem, facts, sources
 from pages.components.setup import theme
 from planner_core.charts.theme import THEMES
-from planner_core.charts.thumbnail import thumbnail
+from planner_core.charts.thumbnail import HEIGHT, thumbnail
 from planner_core.problem import Problem
 
 PER_ROW = 4
@@ -43,12 +45,18 @@ def gallery() -> None:
 
 @lru_cache(maxsize=256)
 def _picture(problem: Problem, theme_name: str) -> str | None:
-    """A schedule of the problem in small; None if no expert schedule fits it."""
+    """A schedule of the problem in small, as an ``img``; None if no expert schedule fits it."""
     if problem.graph.n_operators > MOST_OPERATORS:
         return None
     for name in baselines.defaults(problem)[::-1]:
         found = baselines.result(name, problem)
         if not isinstance(found, str):
             label = f"{problem.name}, scheduled by {found.title}"
-            return thumbnail(found.problem, found.schedule, THEMES[theme_name], label=label)
+            drawn = thumbnail(found.problem, found.schedule, THEMES[theme_name], label=label)
+            # Streamlit lets no svg element through, but a picture that is one.
+            data = base64.b64encode(drawn.encode()).decode()
+            return (
+                f'<img alt="{escape(label)}" style="width:100%;height:{HEIGHT}px;display:block" '
+                f'src="data:image/svg+xml;base64,{data}">'
+            )
     return None
