@@ -94,11 +94,27 @@ def total_need(problem: Problem) -> float:
     return float(graph.group_size[used].sum() + graph.size[graph.is_output].sum())
 
 
+def colocated_need(problem: Problem) -> FloatArray:
+    """Memory each colocation group holds at the end: its parameter groups and outputs; (c,)."""
+    graph = problem.graph
+    need = np.zeros(len(graph.colocation_names))
+    users = np.repeat(graph.colocation, np.diff(graph.parameter_ptr)).astype(np.int64)
+    inside = users >= 0
+    n_groups = max(1, graph.n_groups)
+    pairs = np.unique(users[inside] * n_groups + graph.parameter_index[inside])
+    if len(pairs):
+        np.add.at(need, pairs // n_groups, graph.group_size[pairs % n_groups])
+    kept = np.flatnonzero(graph.is_output & (graph.colocation[graph.producer] >= 0))
+    np.add.at(need, graph.colocation[graph.producer[kept]], graph.size[kept])
+    return need
+
+
 def least_peak(problem: Problem) -> float:
     """Peak memory that some device reaches in every schedule."""
     need = static_needs(problem)[1].min(axis=1).max(initial=0.0)
     shared = total_need(problem) / problem.n_devices
-    return float(max(need, end_needs(problem).max(initial=0.0), shared))
+    together = colocated_need(problem).max(initial=0.0)
+    return float(max(need, end_needs(problem).max(initial=0.0), shared, together))
 
 
 def memory_infeasible(problem: Problem) -> str | None:
@@ -123,6 +139,18 @@ def memory_infeasible(problem: Problem) -> str | None:
             f"take {resident[k]:g} and operator '{graph.operator_ids[o]}' alone needs "
             f"{need[o, k] - resident[k]:g}; its limit is {cluster.memory[k]:g}{others}"
         )
+    together = colocated_need(problem)
+    for c in np.flatnonzero(together > limit.min()).tolist():
+        members = np.flatnonzero(graph.colocation == c)
+        usable = np.isfinite(problem.durations[members]).all(axis=0)
+        if len(members) and not np.any(usable & (limit >= together[c])):
+            k = int(np.argmax(np.where(usable, limit, -np.inf)))
+            return (
+                f"colocation group '{graph.colocation_names[c]}' needs at least {together[c]:g} on "
+                f"one device for its parameter groups and outputs; the largest limit it may use is "
+                f"{cluster.memory[k]:g}, of device '{cluster.device_ids[k]}'; raise it or split "
+                "the group"
+            )
     total = total_need(problem)
     if total > limit.sum():
         return (

@@ -6,8 +6,8 @@ second and more for 50,000 rows), so linear rows are handed to HiGHS directly.
 
 from __future__ import annotations
 
-import os
 import atexit
+import os
 import threading
 import time
 from collections.abc import Callable

@@ -18,7 +18,7 @@ import numpy as np
 
 from planner_core.milp.free_grid import distinct_devices, least_delays
 from planner_core.problem import RELATIVE_TOLERANCE, InputError
-from planner_core.schedule import Tasks, compile_tasks
+from planner_core.schedule import Tasks, compile_tasks, measure
 from planner_core.search.state import SearchState
 
 SETTLED_OPERATORS = 10
@@ -64,12 +64,25 @@ def settle(state: SearchState, deadline: float) -> bool:
                 tasks = compile_tasks(problem, device)
             except InputError:
                 continue  # no link
+            if _over_budget(tasks):
+                continue
             if not np.any(tasks.resident > problem.cluster.memory * (1 + RELATIVE_TOLERANCE)):
                 _Search(state, tasks, check).settle([])
     except _Stopped:
         return False
     state.raise_bound(state.value, "exhaustive search")
     return True
+
+
+def _over_budget(tasks: Tasks) -> bool:
+    """Whether the placement alone exceeds a budget: the order changes neither of these measures."""
+    budgets = tasks.problem.objective.subject_to
+    schedule = tasks.schedule(np.zeros(tasks.n_tasks))
+    return any(
+        measure(name, tasks.problem, schedule) > budgets[name] * (1 + RELATIVE_TOLERANCE)
+        for name in ("period", "transfer")
+        if name in budgets
+    )
 
 
 def _placements(state: SearchState, allowed: np.ndarray) -> Iterator[np.ndarray]:

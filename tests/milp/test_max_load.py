@@ -72,7 +72,7 @@ def test_optimum_is_the_best_of_all_placements(problem):
 def test_a_budget_on_the_volume_is_kept(problem):
     known = values(problem)
     budget = float(np.median([volume for _, volume in known]))
-    value, device = answer(pieces_of(problem), Question(volume=budget))
+    value, _ = answer(pieces_of(problem), Question(volume=budget))
     best = min(load for load, volume in known if volume <= budget * (1 + 1e-9))
     assert value == pytest.approx(best, rel=1e-6, abs=1e-6)
 
