@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,12 +100,10 @@ def _phases(graph: Graph) -> NDArray[np.int8]:
     backward = [KIND_CODE[kind] for kind in PHASES[1:]]
     if not np.isin(graph.kind, backward).any():
         return np.zeros(graph.n_operators, dtype=np.int8)
-    # The stages are what is being looked for, so neighbours anywhere count.
-    anywhere = replace(graph, stage=np.zeros(graph.n_operators, dtype=np.int32))
     micro_batch = graph.micro_batch
     if np.all(micro_batch < 0):
         micro_batch = np.zeros_like(micro_batch)
-    return phases(anywhere, micro_batch)
+    return phases(graph, micro_batch)
 
 
 def _components(n: int, pairs: NDArray[np.int64], connection: str = "weak") -> NDArray[np.int64]:

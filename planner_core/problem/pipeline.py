@@ -52,7 +52,7 @@ class PipelineView:
         """Recognise the pipeline in ``problem.graph``.
 
         Operators of other kinds (all-to-all, all-reduce, other) take the phase of what feeds
-        them inside their cell, or else of what they feed there.
+        them in their micro-batch, or else of what they feed.
 
         Raises
         ------
@@ -174,7 +174,7 @@ def phases(graph: Graph, micro_batch: IntArray) -> np.ndarray:
     Parameters
     ----------
     graph : Graph
-        Operators of no phase of their own take one from the neighbours in their stage.
+        Operators of no phase of their own take one from their neighbours.
     micro_batch : int array, shape (n,)
 
     Returns
@@ -197,23 +197,20 @@ def phases(graph: Graph, micro_batch: IntArray) -> np.ndarray:
     rank = np.empty(graph.n_operators, dtype=np.int64)
     rank[order] = np.arange(len(order))
     unknown = unknown[np.argsort(rank[unknown])]
-    for (ptr, edges), ends, sequence in (
-        (graph.in_edges, graph.edge_source, unknown),
-        (graph.out_edges, graph.edge_target, unknown[::-1]),
+    # Backward never feeds forward: of what feeds an operator the last decides, of what it feeds
+    # the first.
+    for (ptr, edges), ends, sequence, nearest in (
+        (graph.in_edges, graph.edge_source, unknown, np.argmax),
+        (graph.out_edges, graph.edge_target, unknown[::-1], np.argmin),
     ):
         for o in sequence.tolist():
             if phase[o] >= 0:
                 continue
             near = ends[edges[ptr[o] : ptr[o + 1]]]
-            inside = (
-                (graph.stage[near] == graph.stage[o])
-                & (micro_batch[near] == micro_batch[o])
-                & (phase[near] >= 0)
-                & (phase[near] != TAIL)
-            )
-            near = near[inside]
+            known = (phase[near] >= 0) & (phase[near] != TAIL)
+            near = near[known & (micro_batch[near] == micro_batch[o])]
             if len(near):
-                phase[o] = phase[near[np.argmax(rank[near])]]
+                phase[o] = phase[near[nearest(rank[near])]]
     lost = np.flatnonzero(phase < 0)
     if len(lost):
         raise NotApplicable(

@@ -2,21 +2,20 @@
 
 Above, contiguous partitions of the graph for several placements; below, for each of them, the
 placed pipeline with its cells merged (a few hundred operators at most, whatever the graph), on
-which expert schedules, templates, the MIP and local search work as for any other problem. The
-partitions share the time by halving: every round keeps the better half. What they find is
-expanded to the original operators and offered; the operators are the same, so the schedules
-carry over.
+which expert schedules, templates, the MIP and local search work as for any other problem. All
+partitions are looked at with quick methods; the most promising share the time by halving:
+every round keeps the better half. What they find is expanded to the original operators and
+offered; the operators are the same, so the schedules carry over.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
-from planner_core.baselines import PIPELINE_BASELINES
+from planner_core.baselines import PIPELINE_BASELINES, expert_schedules, templates
 from planner_core.merging import Cells
 from planner_core.problem import InputError, NotApplicable, PlannerError, Problem
 from planner_core.problem.graph import KIND_CODE
@@ -29,8 +28,14 @@ from planner_core.search.state import Clock, SearchState
 SHARE = 0.6
 """Share of the time that is left which goes to stages; the rest improves all together."""
 
-EXPERT_SHARE = 0.25
+EXPERT_SHARE = 0.5
 """Share of that which expert schedules may take."""
+
+LOOK_SHARE = 0.4
+"""Share of what is left after them for a first look at every partition."""
+
+SEARCHED = 4
+"""Partitions that are searched after the first look."""
 
 ORDER_SHARE = 0.5
 """Share of the time left after that for the order of the original operators, devices fixed."""
@@ -55,6 +60,11 @@ PLACEMENTS: tuple[tuple[str, int], ...] = (
     ("interleaved", 3),
 )
 """Placement and chunks per device, the most promising first."""
+
+FIRST_EXPERTS = ("zb-v", "zb-greedy", "zb-h2", "dualpipev-sequential", "1f1b")
+"""Expert schedules that are tried before the others: mostly the best, and the plainest."""
+
+EXPERTS = tuple(dict.fromkeys((*FIRST_EXPERTS, *(b.name for b in PIPELINE_BASELINES))))
 
 Search = Callable[[SearchState], None]
 
@@ -88,7 +98,9 @@ def search_stages(state: SearchState, search: Search) -> None:
     end = time.monotonic() + SHARE * state.clock.remaining
     state.enter("expert schedules on derived stages")
     _offer_experts(state, time.monotonic() + EXPERT_SHARE * (end - time.monotonic()))
-    rivals = list(_rivals(state, end))
+    rivals = list(_rivals(state, time.monotonic() + LOOK_SHARE * (end - time.monotonic())))
+    rivals.sort(key=lambda rival: rival.value)
+    rivals = rivals[:SEARCHED]
     for n in range(ROUNDS):
         left = ROUNDS - n
         for i, rival in enumerate(rivals):
@@ -124,11 +136,11 @@ def _improve_order(state: SearchState, deadline: float) -> None:
 
 
 def _offer_experts(state: SearchState, deadline: float) -> None:
-    for baseline in PIPELINE_BASELINES:
+    for name in EXPERTS:
         if state.stopped() or time.monotonic() > deadline:
             return
         try:
-            result = run_expert(baseline.name, state.problem)
+            result = run_expert(name, state.problem)
         except PlannerError:
             continue
         if result.fits:
@@ -144,7 +156,9 @@ def _rivals(state: SearchState, deadline: float) -> Iterator[_Rival]:
             for placed in stage_variants(state.problem, placement, chunks):
                 if _keeps_colocation(placed):
                     name = placement if chunks < 3 else f"{placement} {chunks}"
-                    yield _Rival(f"{name} stages", Cells.of(placed))
+                    rival = _Rival(f"{name} stages", Cells.of(placed))
+                    rival.look(state)
+                    yield rival
         except (NotApplicable, InputError):
             continue
 
@@ -156,42 +170,53 @@ def _keeps_colocation(placed: Problem) -> bool:
     return len(np.unique(pairs[0])) == pairs.shape[1]
 
 
-@dataclass
 class _Rival:
     """One partition, as cells on devices, and the best schedule of them."""
 
-    name: str
-    cells: Cells
-    best: SearchState | None = None
-    value: float = np.inf
+    def __init__(self, name: str, cells: Cells) -> None:
+        self.name, self.cells = name, cells
+        self.best: tuple[Schedule, str] | None = None
+        self.bound, self.proved_by = 0.0, ""
+        self.value = np.inf
+        """Makespan of the original operators."""
+
+    def look(self, state: SearchState) -> None:
+        """Try what is quick."""
+        state.enter(f"{self.name}: expert schedules")
+        found = [
+            (schedule, name)
+            for source in (expert_schedules, templates)
+            for name, schedule in source(self.cells.problem)
+        ]
+        if found and not state.stopped():
+            self.best = min(found, key=lambda row: row[0].makespan)
+            self.offer(state, *self.best)
 
     def search(self, state: SearchState, search: Search, deadline: float) -> None:
         """Go on with the cells until the deadline; offer what comes of it."""
         now = time.monotonic()
         every = self.cells.full.graph.n_operators <= EXPANDED_OPERATORS
+        inner = SearchState(self.cells.problem, "makespan", Clock(now, deadline), state.cancel)
+        inner.bound, inner.proved_by = self.bound, self.proved_by
+        if self.best is not None:
+            inner.offer(*self.best)
 
         def relay(event: Progress) -> None:
             state.enter(f"{self.name}: {event.phase}", event.model_size)
             if every and event.schedule is not None:
-                self.offer(state, inner)
+                self.offer(state, event.schedule, event.found_by or "search")
 
-        inner = SearchState(
-            self.cells.problem, "makespan", Clock(now, deadline), state.cancel, relay
-        )
-        if self.best is not None:
-            inner.bound, inner.proved_by = self.best.bound, self.best.proved_by
-            if self.best.schedule is not None:
-                inner.offer(self.best.schedule, self.best.found_by or "search")
-        self.best = inner
+        inner.on_progress = relay
         if not inner.stopped():
             search(inner)
-        if not every:
-            self.offer(state, inner)
+        self.bound, self.proved_by = inner.bound, inner.proved_by or ""
+        if inner.schedule is not None:
+            self.best = (inner.schedule, inner.found_by or "search")
+            if not every:
+                self.offer(state, *self.best)
 
-    def offer(self, state: SearchState, inner: SearchState) -> None:
-        """Expand the best schedule of the cells and offer it."""
-        if inner.schedule is None:
-            return
-        schedule = self.cells.expand(inner.schedule)
-        state.offer(schedule, f"{inner.found_by} on {self.name}")
-        self.value = min(self.value, schedule.makespan)
+    def offer(self, state: SearchState, schedule: Schedule, found_by: str) -> None:
+        """Expand a schedule of the cells and offer it."""
+        expanded = self.cells.expand(schedule)
+        state.offer(expanded, f"{found_by} on {self.name}")
+        self.value = min(self.value, expanded.makespan)
