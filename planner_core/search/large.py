@@ -24,7 +24,7 @@ SMALLEST = 500
 SHARE = 0.4
 """Share of the time that is left which goes to merged graphs."""
 
-CAP_SHARES: tuple[float, ...] = (0.0005, 0.002, 0.008, 0.03)
+CAP_SHARES: tuple[float, ...] = (0.0005, 0.002, 0.008, 0.03, 0.1)
 """Caps on the work of a macro-operator, as shares of max(critical path, work over devices)."""
 
 WHOLE_SEARCH = 300
@@ -58,7 +58,7 @@ def search_merged(state: SearchState, search: Search) -> None:
     end = begin + SHARE * state.clock.remaining
     for n, merged in enumerate(_merged_graphs(state)):
         now = time.monotonic()
-        if state.stopped() or now >= end:
+        if state.stopped() or (n > 0 and now >= end):
             return
         _plan(state, merged, search, now + (end - now) / (len(CAP_SHARES) - n))
 
