@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-
-import pandas as pd
 import streamlit as st
 
 from pages.components import baselines
+from pages.components.figures import figures_table, operators_table, why_idle
 from pages.components.setup import theme
+from pages.components.shown import Shown
 from pages.components.solves import Kept, kept_plans
 from planner_core.analysis.critical_path import critical_path, waited_for_by, waits_for
-from planner_core.analysis.idle_causes import CAUSES, Gap, idle_causes
-from planner_core.analysis.table import HELP, Compared, rows
-from planner_core.charts import Entry, comparison, idle_causes_chart
+from planner_core.analysis.table import Compared
+from planner_core.charts import Entry, comparison
 from planner_core.charts.gantt import COLOURINGS, MOST_BARS, label_size
 from planner_core.charts.numbers import number
 from planner_core.problem import Problem
-from planner_core.schedule import Schedule, validate
+from planner_core.schedule import validate
 
 NO_MICRO_BATCH = "all"
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """One schedule on screen."""
-
-    entry: Entry
-    row: Compared
 
 
 def compare(problem: Problem, plan: Kept | None) -> list[Shown]:
@@ -45,8 +34,9 @@ def compare(problem: Problem, plan: Kept | None) -> list[Shown]:
         )
         return []
     _charts(shown)
-    _table(shown)
-    _idle(shown)
+    figures_table(shown)
+    why_idle(shown)
+    operators_table(shown)
     return shown
 
 
@@ -348,97 +338,4 @@ def _details(picked: tuple[Entry, int]) -> str:
         f"**{entry.title}, {graph.operator_ids[o]}** on {device}, "
         f"{number(float(schedule.start[o]))} → {number(float(schedule.finish[o]))} {unit}. "
         f"Waits for {named(before)}. Waited for by {named(after)}."
-    )
-
-
-def _table(shown: list[Shown]) -> None:
-    st.subheader("Figures", anchor=False)
-    titles = [item.row.title for item in shown]
-    problem = shown[0].entry.problem
-    reference = 0
-    if len(shown) > 1:
-        reference = st.selectbox(
-            "Differences to", range(len(titles)), format_func=lambda i: titles[i], width=280
-        )
-    frame = pd.DataFrame(rows([item.row for item in shown], reference))
-    frame = frame.drop(
-        columns=[name for name in ("lower bound", "gap") if frame[name].isna().all()]
-    )
-    time, memory = problem.time_unit, problem.memory_unit
-    units = {
-        "makespan": f"makespan ({time})",
-        "difference": f"difference ({time})",
-        "lower bound": f"lower bound ({time})",
-        "peak memory": f"peak ({memory})",
-        "transfer volume": f"moved ({memory})",
-        "throughput": f"throughput (1/{time})",
-    }
-    shares = ("gap", "idle share", "window share", "textbook rate")
-    config = {
-        name: st.column_config.NumberColumn(
-            units.get(name, name),
-            help=HELP[name],
-            format="%.1f %%" if name in shares else ("%+.6g" if name == "difference" else "%.6g"),
-        )
-        for name in frame.columns
-        if name not in ("schedule", "fits", "note")
-    }
-    config["schedule"] = st.column_config.TextColumn("schedule", pinned=True, width="medium")
-    config["fits"] = st.column_config.TextColumn("fits", help=HELP["fits"], width="small")
-    config["note"] = st.column_config.TextColumn("note", help=HELP["note"], width="large")
-    st.dataframe(frame, hide_index=True, column_config=config)
-    for item in shown:
-        if not item.row.fits:
-            st.caption(f":material/block: **{item.row.title}** does not fit: {item.row.note}.")
-
-
-@lru_cache(maxsize=32)
-def _gaps(problem: Problem, schedule: Schedule) -> tuple[Gap, ...]:
-    return tuple(idle_causes(problem, schedule))
-
-
-@st.fragment
-def _idle(shown: list[Shown]) -> None:
-    with st.expander("Why idle?", icon=":material/hourglass_empty:"):
-        titles = [item.entry.title for item in shown]
-        index = st.segmented_control(
-            "Schedule",
-            range(len(titles)),
-            format_func=lambda i: titles[i],
-            default=0,
-            required=True,
-            key="idle_of",
-        )
-        entry = shown[index if index is not None and index < len(shown) else 0].entry
-        gaps = _gaps(entry.problem, entry.schedule)
-        if not gaps:
-            st.caption("No device is ever idle.")
-            return
-        left, right = st.columns([3, 2])
-        left.plotly_chart(
-            idle_causes_chart(entry.problem, gaps, theme()),
-            theme=None,
-            key="idle chart",
-            config={"displayModeBar": False},
-        )
-        right.dataframe(_gap_frame(entry, gaps), hide_index=True, height=300)
-        st.caption(
-            "A gap is explained by the operator that ends it: "
-            f"{', '.join(CAUSES[:-1])}, or {CAUSES[-1]}."
-        )
-
-
-def _gap_frame(entry: Entry, gaps: tuple[Gap, ...]) -> pd.DataFrame:
-    ids, devices = entry.problem.graph.operator_ids, entry.problem.cluster.device_ids
-    return pd.DataFrame(
-        {
-            "device": [devices[gap.device] for gap in gaps],
-            f"from ({entry.problem.time_unit})": [gap.start for gap in gaps],
-            "until": [gap.end for gap in gaps],
-            "cause": [
-                f"{gap.cause} {ids[gap.waits_for]}" if gap.waits_for >= 0 else gap.cause
-                for gap in gaps
-            ],
-            "next": [ids[gap.operator] if gap.operator >= 0 else "" for gap in gaps],
-        }
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from pages.components.setup import theme
+from pages.components.shown import Shown
 from pages.components.solves import Kept
 from planner_core.formats.json_text import dump_object
 from planner_core.formats.native import problem_document
@@ -17,9 +17,6 @@ from planner_core.formats.pytorch_csv import pytorch_csv
 from planner_core.problem import PlannerError, Problem
 from planner_core.schedule import Schedule
 from planner_core.search.export import FORMATS, export_model
-
-if TYPE_CHECKING:
-    from pages.components.compare import Shown
 
 
 def take_away(problem: Problem, plan: Kept | None, shown: list[Shown]) -> None:

@@ -1,0 +1,142 @@
+"""Tables of what a comparison shows: figures, idle times, operators."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pandas as pd
+import streamlit as st
+
+from pages.components.setup import theme
+from pages.components.shown import Shown
+from planner_core.analysis.idle_causes import CAUSES, Gap, idle_causes
+from planner_core.analysis.schedule_table import schedule_frame
+from planner_core.analysis.table import HELP, rows
+from planner_core.charts import Entry, idle_causes_chart
+from planner_core.problem import Problem
+from planner_core.schedule import Schedule
+
+MOST_ROWS = 2000
+"""Rows of the table of operators; a longer schedule is shown by its beginning."""
+
+
+def figures_table(shown: list[Shown]) -> None:
+    """Draw makespan, bound, idle share and the rest of every schedule, and differences."""
+    st.subheader("Figures", anchor=False)
+    titles = [item.row.title for item in shown]
+    problem = shown[0].entry.problem
+    reference = 0
+    if len(shown) > 1:
+        reference = st.selectbox(
+            "Differences to", range(len(titles)), format_func=lambda i: titles[i], width=280
+        )
+    frame = pd.DataFrame(rows([item.row for item in shown], reference))
+    frame = frame.drop(
+        columns=[name for name in ("lower bound", "gap") if frame[name].isna().all()]
+    )
+    time, memory = problem.time_unit, problem.memory_unit
+    units = {
+        "makespan": f"makespan ({time})",
+        "difference": f"difference ({time})",
+        "lower bound": f"lower bound ({time})",
+        "peak memory": f"peak ({memory})",
+        "transfer volume": f"moved ({memory})",
+        "throughput": f"throughput (1/{time})",
+    }
+    shares = ("gap", "idle share", "window share", "textbook rate")
+    config = {
+        name: st.column_config.NumberColumn(
+            units.get(name, name),
+            help=HELP[name],
+            format="%.1f %%" if name in shares else ("%+.6g" if name == "difference" else "%.6g"),
+        )
+        for name in frame.columns
+        if name not in ("schedule", "fits", "note")
+    }
+    config["schedule"] = st.column_config.TextColumn("schedule", pinned=True, width="medium")
+    config["fits"] = st.column_config.TextColumn("fits", help=HELP["fits"], width="small")
+    config["note"] = st.column_config.TextColumn("note", help=HELP["note"], width="large")
+    st.dataframe(frame, hide_index=True, column_config=config)
+    for item in shown:
+        if not item.row.fits:
+            st.caption(f":material/block: **{item.row.title}** does not fit: {item.row.note}.")
+
+
+@lru_cache(maxsize=32)
+def _gaps(problem: Problem, schedule: Schedule) -> tuple[Gap, ...]:
+    return tuple(idle_causes(problem, schedule))
+
+
+@st.fragment
+def why_idle(shown: list[Shown]) -> None:
+    """Draw where idle time comes from: a bar per device and the gaps one by one."""
+    with st.expander("Why idle?", icon=":material/hourglass_empty:"):
+        titles = [item.entry.title for item in shown]
+        index = st.segmented_control(
+            "Schedule",
+            range(len(titles)),
+            format_func=lambda i: titles[i],
+            default=0,
+            required=True,
+            key="idle_of",
+        )
+        entry = shown[index if index is not None and index < len(shown) else 0].entry
+        gaps = _gaps(entry.problem, entry.schedule)
+        if not gaps:
+            st.caption("No device is ever idle.")
+            return
+        left, right = st.columns([3, 2])
+        left.plotly_chart(
+            idle_causes_chart(entry.problem, gaps, theme()),
+            theme=None,
+            key="idle chart",
+            config={"displayModeBar": False},
+        )
+        right.dataframe(_gap_frame(entry, gaps), hide_index=True, height=300)
+        st.caption(
+            "A gap is explained by the operator that ends it: "
+            f"{', '.join(CAUSES[:-1])}, or {CAUSES[-1]}."
+        )
+
+
+@st.fragment
+def operators_table(shown: list[Shown]) -> None:
+    """The charts' cells as a table, for keyboards, screen readers and spreadsheets."""
+    with st.expander("The charts as a table", icon=":material/table:"):
+        titles = [item.entry.title for item in shown]
+        index = st.segmented_control(
+            "Schedule",
+            range(len(titles)),
+            format_func=lambda i: titles[i],
+            default=0,
+            required=True,
+            key="table_of",
+        )
+        entry = shown[index if index is not None and index < len(shown) else 0].entry
+        frame = schedule_frame(entry.problem, entry.schedule)
+        unit = entry.problem.time_unit
+        st.dataframe(
+            frame.head(MOST_ROWS).rename(
+                columns={"start": f"start ({unit})", "finish": f"finish ({unit})"}
+            ),
+            hide_index=True,
+            height=320,
+        )
+        if len(frame) > MOST_ROWS:
+            st.caption(f"The first {MOST_ROWS:,} of {len(frame):,} operators.")
+
+
+def _gap_frame(entry: Entry, gaps: tuple[Gap, ...]) -> pd.DataFrame:
+    ids, devices = entry.problem.graph.operator_ids, entry.problem.cluster.device_ids
+    return pd.DataFrame(
+        {
+            "device": [devices[gap.device] for gap in gaps],
+            f"from ({entry.problem.time_unit})": [gap.start for gap in gaps],
+            "until": [gap.end for gap in gaps],
+            "cause": [
+                f"{gap.cause} {ids[gap.waits_for]}" if gap.waits_for >= 0 else gap.cause
+                for gap in gaps
+            ],
+            "next": [ids[gap.operator] if gap.operator >= 0 else "" for gap in gaps],
+        }
+    )
