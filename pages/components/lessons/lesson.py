@@ -125,9 +125,10 @@ def _agreement(check: Check) -> str:
 
 
 def _value(value: float, unit: str) -> str:
-    if unit == "%":
-        return percent(value)
-    return f"{number(round(value, 6))}\u00a0{'act.' if unit == 'activations' else unit}"
+    """Write a number and its unit so that a narrow table does not part them."""
+    name = "act." if unit == "activations" else unit
+    text = percent(value) if unit == "%" else f"{number(round(value, 6))} {name}"
+    return text.replace(" ", "\u00a0")
 
 
 def _figures(examples: Sequence[Example]) -> None:
