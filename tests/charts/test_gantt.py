@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from planner_core.baselines import run_baseline
-from planner_core.charts import DARK, LIGHT
+from planner_core.charts import DARK, LIGHT, Entry, comparison
 from planner_core.charts.cells import labels, shades
-from planner_core.charts.gantt import COLOURINGS, MOST_BARS, gantt, label_size
+from planner_core.charts.gantt import COLOURINGS, MOST_BARS, gantt, label_size, visible
 from planner_core.charts.overview import busy_shares
 from planner_core.charts.rows import rows
 from planner_core.problem import Problem, build_cluster, build_graph
@@ -108,3 +108,25 @@ def test_busy_shares_add_up_to_the_busy_time():
     share = busy_shares(schedule, schedule.device, 3, cells=17)
     busy = share.sum(axis=1) * schedule.makespan / 17
     np.testing.assert_allclose(busy, np.full(3, 5 * 3.3))
+
+
+def test_a_window_draws_what_runs_in_it_and_nothing_else():
+    problem = pipeline(4, 8)
+    schedule = run_baseline("gpipe", problem).schedule
+    inside = visible(schedule, (5.0, 9.0))
+    assert 0 < inside.sum() < problem.graph.n_operators
+    entry = Entry(key="a", title="a", problem=problem, schedule=schedule)
+    figure = comparison([entry], window=(5.0, 9.0))
+    drawn = {point[1] for trace in figure.data for point in (trace.customdata or ())}
+    assert drawn == set(np.flatnonzero(inside).tolist())
+    assert tuple(figure.layout.xaxis.range) == (5.0, 9.0)
+
+
+def test_a_short_window_of_a_large_schedule_has_bars():
+    problem = pipeline(8, 300)
+    schedule = run_baseline("1f1b", problem).schedule
+    assert problem.graph.n_operators > MOST_BARS
+    entry = Entry(key="a", title="a", problem=problem, schedule=schedule)
+    assert any(trace.type == "heatmap" for trace in comparison([entry]).data)
+    zoomed = comparison([entry], window=(100.0, 200.0))
+    assert not any(trace.type == "heatmap" for trace in zoomed.data)
