@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from planner_core.baselines import BaselineResult
     from planner_core.problem import Problem
+    from planner_core.problem.alternatives import SplitProblem
     from planner_core.schedule import Plan
     from planner_core.search.progress import Progress
 
@@ -41,11 +42,23 @@ _CODES = {
 def plan(args: argparse.Namespace) -> int:
     """Find a plan, print what it came to, and write its file."""
     from planner_core.console import plan_summary
+    from planner_core.formats import read_alternatives_file
     from planner_core.formats.plan_file import write_plan
 
-    result = _searched(args, _problem(args))
+    problem = _problem(args)
+    split = read_alternatives_file(args.problem)
+    if split is not None:
+        split = replace(split, problem=problem)
+    result = _searched(args, problem, split)
     if args.output:
         write_plan(result, args.output)
+        if split is not None:
+            # The plan's operators are those of the alternatives chosen: keep their problem too.
+            from planner_core.formats import write_problem_file
+
+            beside = f"{os.path.splitext(args.output)[0]}.problem.json"
+            write_problem_file(result.problem, beside)
+            print(f"the problem with the alternatives chosen is in {beside}", file=sys.stderr)
     figures = None
     if result.schedule is not None:
         from planner_core.analysis.metrics import metrics
@@ -217,7 +230,9 @@ def _problem(args: argparse.Namespace) -> Problem:
     return problem
 
 
-def _searched(args: argparse.Namespace, problem: Problem) -> Plan:
+def _searched(
+    args: argparse.Namespace, problem: Problem, split: SplitProblem | None = None
+) -> Plan:
     """Search in a thread, so that this one can draw progress, answer Ctrl-C and keep the time."""
     from planner_core import search
     from planner_core.console import ProgressLine, wait_for
@@ -236,7 +251,18 @@ def _searched(args: argparse.Namespace, problem: Problem) -> Plan:
     def work() -> None:
         try:
             options = Options(time_limit=max(left, 0.01), seed=args.seed)
-            answer.append(search.plan(problem, options, on_progress=tell, cancel=cancel))
+            if split is None:
+                answer.append(search.plan(problem, options, on_progress=tell, cancel=cancel))
+                return
+            from planner_core.search.alternatives import plan_split
+
+            # Its schedules are of other operators, so they cannot stand in for a late answer.
+            left_now = args.time_limit - (time.monotonic() - args.started)  # the import took some
+            options = replace(options, time_limit=max(left_now, 0.01))
+            chosen = plan_split(
+                split, options, lambda event: tell(replace(event, schedule=None)), cancel
+            )
+            answer.append(chosen.plan)
         except BaseException as error:
             fault.append(error)
 

@@ -424,3 +424,36 @@ def test_a_bad_file_from_a_fresh_process(tmp_path):
     assert process.returncode == 2
     assert out == ""
     assert err.count("\n") == 1
+
+
+PIPER = {
+    "maxDevices": 2,
+    "maxMemoryPerDevice": 100.0,
+    "bandwidth": 1.0,
+    "nodes": [
+        {
+            "id": 0,
+            "name": "layer",
+            "TMPCs": {
+                degree: [
+                    {
+                        "id": "vanilla",
+                        "timePerSample": time,
+                        "memoryUsageA": 1.0,
+                        "memoryUsageB": 1.0,
+                    }
+                ]
+                for degree, time in (("1", 8.0), ("2", 5.0))
+            },
+        }
+    ],
+    "edges": [],
+}
+
+
+def test_plan_of_a_file_with_alternatives_keeps_the_problem_it_chose(tmp_path, capsys):
+    source, plan_file = tmp_path / "piper.json", tmp_path / "plan.json"
+    source.write_text(json.dumps(PIPER))
+    assert main(["plan", str(source), "--time-limit", "5", "--output", str(plan_file)]) == 0
+    assert json.loads(plan_file.read_text())["objective"]["value"] == 5.0
+    assert main(["check", str(tmp_path / "plan.problem.json"), str(plan_file)]) == 0

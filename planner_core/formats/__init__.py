@@ -16,6 +16,7 @@ from planner_core.problem import InputError
 
 if TYPE_CHECKING:
     from planner_core.problem import Problem
+    from planner_core.problem.alternatives import SplitProblem
 
 __all__ = [
     "FILE_LIMIT",
@@ -23,6 +24,7 @@ __all__ = [
     "UPLOAD_LIMIT",
     "WRITERS",
     "parse_problem_file",
+    "read_alternatives_file",
     "read_problem_file",
     "write_problem_file",
 ]
@@ -76,6 +78,16 @@ def parse_problem_file(data: bytes, max_bytes: int = UPLOAD_LIMIT) -> Problem:
 def read_problem_file(path: PathLike, max_bytes: int = FILE_LIMIT) -> Problem:
     """Read a file of any kind; see :func:`parse_problem_file`."""
     return parse_problem_file(read_bytes(path, max_bytes), max_bytes)
+
+
+def read_alternatives_file(path: PathLike, max_bytes: int = FILE_LIMIT) -> SplitProblem | None:
+    """Return the operators of a file with their alternatives; None if its format has none."""
+    data = read_bytes(path, max_bytes)
+    piper = import_module(f"{__name__}.piper")
+    if not piper.sniff(data):
+        return None
+    split: SplitProblem = piper.parse_alternatives(data, max_bytes)
+    return split
 
 
 def write_problem_file(problem: Problem, path: PathLike) -> None:

@@ -87,7 +87,7 @@ def plan_split(
     chooser = _Chooser(split, clock.until(CHOOSING), cancel, options.seed)
     chooser.run()
     problem = split.expand(chooser.best)
-    left = replace(options, time_limit=max(0.5, clock.remaining))
+    left = replace(options, time_limit=max(0.5, 0.95 * clock.remaining))
     found = plan(problem, left, on_progress, cancel)
     if chooser.best_schedule_value < (np.inf if found.value is None else found.value):
         found = chooser.best_plan(problem, found)

@@ -28,6 +28,9 @@ from planner_core.search.state import SearchState
 ANNEALING = 10.0
 """Seconds of annealing before the MIP begins, at most."""
 
+LEAVING_SECONDS = 0.3
+"""How long the MIP is waited for when time is up."""
+
 TINY = 40
 """Assignments with no more pieces × devices than this go to the MIP at once."""
 
@@ -89,7 +92,7 @@ class _AssignmentSearch:
             prover.join(0.2 * state.clock.remaining)
             while prover.is_alive() and not state.stopped():
                 self._improve_once()
-        prover.join(state.clock.remaining + 2.0)
+        prover.join(state.clock.remaining + LEAVING_SECONDS)
 
     def _placed(self) -> None:
         """Only a schedule is missing: the measure is known."""
