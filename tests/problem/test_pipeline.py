@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner_core.problem import NotApplicable, Problem, build_cluster, build_graph
+from planner_core.problem import Cluster, NotApplicable, Problem, build_cluster, build_graph
 from planner_core.problem.pipeline import PipelineView
 from planner_core.workloads.pipeline import pipeline
 
@@ -161,3 +163,27 @@ PAIR = [operator("F", "forward"), operator("B", "backward")]
 def test_what_is_no_pipeline_says_why(operators, tensors, message):
     with pytest.raises(NotApplicable, match=message):
         PipelineView.of(problem_of(operators, tensors))
+
+
+def test_a_collective_takes_its_phase_across_stages():
+    """Its only neighbours in its own stage are of the other pass."""
+    operators = [
+        {"id": "F0", "duration": 1, "kind": "forward", "stage": 0},
+        {"id": "c", "duration": 1, "kind": "all_to_all", "stage": 1},
+        {"id": "F1", "duration": 1, "kind": "forward", "stage": 1},
+        {"id": "F2", "duration": 1, "kind": "forward", "stage": 2},
+        {"id": "B2", "duration": 1, "kind": "backward", "stage": 2},
+        {"id": "B1", "duration": 1, "kind": "backward", "stage": 1},
+        {"id": "d", "duration": 1, "kind": "all_to_all", "stage": 0},
+        {"id": "B0", "duration": 1, "kind": "backward", "stage": 0},
+    ]
+    chain = ["F0", "c", "F1", "F2", "B2", "B1", "d", "B0"]
+    tensors = [
+        {"id": f"t{i}", "producer": a, "consumers": [b]} for i, (a, b) in enumerate(pairwise(chain))
+    ]
+    tensors.append({"id": "c saves", "producer": "c", "consumers": ["B1"]})
+    tensors.append({"id": "F0 saves", "producer": "F0", "consumers": ["d"]})
+    problem = Problem(template=build_graph(operators, tensors), cluster=Cluster.uniform(3))
+    view = PipelineView.of(problem)
+    assert view.forward(1, 0) == (1, 2)
+    assert view.backward(0, 0) == (6, 7)
