@@ -74,6 +74,8 @@ def write_link(key: str) -> None:
 
 def scenario_popover(key: str) -> None:
     """Draw the scenario as a file and as a link."""
+    # The file is made when the button is pressed, outside of the session: look things up now.
+    problem, settings = base_problem(key), settings_of(key)
     with st.popover("Scenario", icon=":material/bookmark:", width="stretch"):
         st.caption(
             "A scenario is the problem with everything set here: objective, budgets, cluster, "
@@ -81,7 +83,7 @@ def scenario_popover(key: str) -> None:
         )
         st.download_button(
             "Scenario (JSON)",
-            lambda: dump_scenario(base_problem(key), settings_of(key)),
+            lambda: dump_scenario(problem, settings),
             "scenario.json",
             "application/json",
             icon=":material/download:",

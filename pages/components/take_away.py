@@ -10,6 +10,7 @@ import streamlit as st
 from pages.components.setup import theme
 from pages.components.shown import Shown
 from pages.components.solves import Kept
+from planner_core.charts.theme import Theme
 from planner_core.formats.json_text import dump_object
 from planner_core.formats.native import problem_document
 from planner_core.formats.plan_file import plan_document
@@ -23,6 +24,7 @@ def take_away(problem: Problem, plan: Kept | None, shown: list[Shown]) -> None:
     """Draw the download buttons; each file is made when its button is pressed."""
     st.subheader("Take away", anchor=False)
     chosen = shown[0]
+    colours = theme()  # files are made outside of the session, which knows the theme
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(shown) > 1:
             index = st.selectbox(
@@ -40,7 +42,7 @@ def take_away(problem: Problem, plan: Kept | None, shown: list[Shown]) -> None:
         _file("Trace (Perfetto)", lambda: _trace(chosen), "trace.json")
         with st.popover("PyTorch (CSV)", icon=":material/download:"):
             _pytorch(chosen)
-        _file("Report (HTML)", lambda: _report(problem, plan, shown), "report.html")
+        _file("Report (HTML)", lambda: _report(problem, plan, shown, colours), "report.html")
         with st.popover("Model (LP, MPS)", icon=":material/download:"):
             _model(problem, plan)
     st.caption(
@@ -100,14 +102,14 @@ def _pytorch(chosen: Shown) -> None:
     _file(f"{chosen.entry.title} (CSV)", lambda: text, "pytorch_schedule.csv")
 
 
-def _report(problem: Problem, plan: Kept | None, shown: list[Shown]) -> str:
+def _report(problem: Problem, plan: Kept | None, shown: list[Shown], colours: Theme) -> str:
     from planner_core.charts.report import report
 
     return report(
         problem,
         [item.entry for item in shown],
         [item.row for item in shown],
-        theme(),
+        colours,
         plan=None if plan is None else plan.plan,
         history=() if plan is None else plan.history,
     )

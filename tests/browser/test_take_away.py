@@ -1,0 +1,93 @@
+"""Every artefact is downloaded and opened again."""
+
+import csv
+import io
+import json
+
+import highspy
+import pytest
+
+from planner_core.formats.native import parse_problem
+from planner_core.formats.scenario import parse_scenario
+
+
+def download(page, click):
+    with page.expect_download() as waiting:
+        click()
+    return waiting.value.path().read_bytes()
+
+
+def press(page, label):
+    return download(page, lambda: page.get_by_role("button", name=label).click())
+
+
+def test_files_of_the_expert_schedules(page, tmp_path):
+    assert parse_problem(press(page, "Problem (JSON)")).graph.n_operators == 480
+    rows = list(csv.DictReader(io.StringIO(press(page, "Schedules (CSV)").decode())))
+    assert {row["schedule"] for row in rows} == {
+        "1F1B", "DualPipe (blocks)", "DualPipe (sequential)"
+    }  # fmt: skip
+    trace = json.loads(press(page, "Trace (Perfetto)"))
+    assert sum(event["ph"] == "X" for event in trace["traceEvents"]) == 480
+    page.get_by_role("button", name="PyTorch (CSV)").click()
+    actions = press(page, "1F1B (CSV)").decode().splitlines()
+    assert len(actions) == 8
+    assert actions[0].startswith("0F0,")
+    page.keyboard.press("Escape")
+
+
+def test_the_report_opens_offline(page, browser, tmp_path):
+    file = tmp_path / "report.html"
+    file.write_bytes(press(page, "Report (HTML)"))
+    context = browser.new_context(offline=True)
+    shown = context.new_page()
+    asked = []
+    shown.on("request", lambda request: asked.append(request.url))
+    shown.goto(f"file://{file}")
+    shown.locator(".js-plotly-plot .bars").first.wait_for()
+    assert "memory limit (activations)" in shown.locator("table").first.inner_text()
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
+    context.close()
+
+
+def test_the_model_is_written_for_other_solvers(page, server, tmp_path):
+    page.goto(f"{server}/?problem=linear_4x8")
+    page.get_by_text("1F1B takes 33").first.wait_for()
+    page.get_by_role("button", name="Model (LP, MPS)").click()
+    page.get_by_role("button", name="Write the model").click()
+    page.get_by_role("button", name="model.lp").wait_for()
+    file = tmp_path / "model.lp"
+    file.write_bytes(press(page, "model.lp"))
+    highs = highspy.Highs()
+    highs.silent()
+    assert highs.readModel(str(file)) == highspy.HighsStatus.kOk
+    assert highs.getNumCol() > 100
+
+
+@pytest.mark.parametrize("kind", ["PNG", "SVG"])
+def test_the_chart_is_saved_as_a_picture(page, kind):
+    if kind == "SVG":
+        page.get_by_role("radio", name="SVG").or_(
+            page.get_by_role("button", name="SVG", exact=True)
+        ).first.click()
+        page.wait_for_timeout(1500)
+    page.locator(".js-plotly-plot").first.hover()
+    camera = page.locator('[data-title^="Download plot"]').first
+    data = download(page, camera.click)
+    assert data.startswith(b"\x89PNG") if kind == "PNG" else b"<svg" in data[:300]
+
+
+def test_a_scenario_goes_out_as_file_and_link(page, server, browser):
+    batches = page.get_by_role("spinbutton", name="Micro-batches")
+    batches.fill("16")
+    batches.press("Enter")
+    page.locator(".annotation-text").filter(has_text="51").first.wait_for()
+    page.get_by_role("button", name="Scenario").click()
+    _, settings = parse_scenario(press(page, "Scenario (JSON)"))
+    assert settings.micro_batches == 16
+    assert "settings=" in page.url
+    other = browser.new_page()
+    other.goto(page.url)
+    other.locator(".annotation-text").filter(has_text="51").first.wait_for(timeout=60_000)
+    assert other.get_by_role("spinbutton", name="Micro-batches").input_value() == "16"
+    other.close()
