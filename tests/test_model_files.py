@@ -67,7 +67,7 @@ def test_compare_runs_expert_schedules_on_derived_stages(tmp_path, capsys):
     flags = ["--training", "--micro-batches", "4"]
     assert main(["baseline", "1f1b", str(path), *flags]) == 0
     assert "1F1B" in capsys.readouterr().out
-    main(["compare", str(path), *flags, "--with", "1f1b,zb-v,heft", "--time-limit", "2"])
+    main(["compare", str(path), *flags, "--with", "1f1b,v-half,heft", "--time-limit", "2"])
     shown = capsys.readouterr().out  # the time may be too short for a plan
     assert "2 derived stages" in shown
     assert "4 derived stages" in shown
