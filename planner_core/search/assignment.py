@@ -74,6 +74,8 @@ class _AssignmentSearch:
             return
         if "makespan" in self.problem.objective.subject_to:
             self.realiser.within_makespan(0.3)
+        if self.volume:
+            self._together()
         if state.stopped():
             return
         tiny = self.pieces.count * self.problem.n_devices <= TINY
@@ -84,7 +86,7 @@ class _AssignmentSearch:
         if state.stopped():
             return
         if self._size() > LARGEST_MIP:
-            self._improve()
+            self._anneal(state.clock.remaining)
             return
         prover = threading.Thread(target=self._prove, name=MIP, daemon=True)
         prover.start()
@@ -100,6 +102,13 @@ class _AssignmentSearch:
         outcome = self.realiser.realise(device, patience=self.state.clock.remaining)
         if outcome is False:
             self.state.raise_bound(np.inf, "exhaustive search")
+
+    def _together(self) -> None:
+        """Try everything on one device: then nothing moves."""
+        for k in np.flatnonzero(self.pieces.allowed.all(axis=0)).tolist():
+            if self.state.stopped():
+                return
+            self.realiser.realise(np.full(len(self.pieces.piece_of), k, dtype=np.int32))
 
     def _size(self) -> int:
         return (self.pieces.count + len(self.pieces.consumer)) * self.problem.n_devices
@@ -239,10 +248,6 @@ class _AssignmentSearch:
             on_bound=bounded,
         )
         return result, None if result.values is None else model.device(result.values)
-
-    def _improve(self) -> None:
-        while not self.state.stopped():
-            self._improve_once()
 
     def _improve_once(self) -> None:
         """Anneal once more, or solve a neighbourhood: the worst device and one or two others."""
