@@ -69,6 +69,7 @@ class _AssignmentSearch:
         state.enter("bounds")
         bound = transfer_bound(self.problem) if self.volume else period_bound(self.problem)
         state.raise_bound(bound.value, bound.name)
+        state.proved_by = state.proved_by or bound.name  # a bound of 0 proves something too
         if self.problem.is_placed:
             self._placed()
             return
