@@ -23,6 +23,9 @@ ASK_ALONE = 30_000
 """A first MIP up to this many columns is answered before local search would have warmed up."""
 
 
+LEAVING_SECONDS = 0.3
+"""How long a search that is told to stop is waited for."""
+
 SETTLING = 0.3
 """Share of the time that exhaustive search of a tiny problem gets."""
 
@@ -49,7 +52,32 @@ MIP_OPERATORS = 6000
 
 
 def search_makespan(state: SearchState) -> None:
-    """Improve incumbent and bound of ``state`` until it is content.
+    """Improve incumbent and bound of ``state`` until it is content, or late, or cancelled.
+
+    On a fresh machine code is compiled first, which takes seconds and cannot be interrupted; so
+    the search has a thread of its own, which is left behind when time is up.
+    """
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            _search(state)
+        except BaseException as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=run, daemon=True, name="makespan search")
+    thread.start()
+    while thread.is_alive() and state.clock.remaining > 0 and not state.cancel.is_set():
+        thread.join(0.02)
+    thread.join(LEAVING_SECONDS)
+    if thread.is_alive():
+        state.on_progress = None
+    elif failures:
+        raise failures[0]
+
+
+def _search(state: SearchState) -> None:
+    """Improve incumbent and bound.
 
     The order: bounds (they decide what is worth asking), expert schedules and quick templates
     (a plan is never worse than the best of them that fits), the MIP at the bound, and compiled

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner_core.baselines.first_schedules import first_schedules
 from planner_core.problem import Problem, check_problem
 from planner_core.schedule import Plan
 from planner_core.search.progress import Cancellation, OnProgress, Options
@@ -45,12 +46,17 @@ def plan(
     InputError
         If the problem is not sound.
     """
-    from planner_core.search.infeasible import why_infeasible
-    from planner_core.search.levels import FIRST_LEVEL, search_next_levels
-
     check_problem(problem)
     state = new_state(problem, options or Options(), on_progress, cancel)
     state.problem = _with_memory_budget(problem)
+    # Before the imports: on a fresh machine those and the first compilation take seconds.
+    state.enter("first schedules")
+    for name, schedule in first_schedules(state.problem):
+        state.offer(schedule, name)
+
+    from planner_core.search.infeasible import why_infeasible
+    from planner_core.search.levels import FIRST_LEVEL, search_next_levels
+
     reason = why_infeasible(state.problem)
     if reason is not None:
         return _infeasible(state, problem, reason)
