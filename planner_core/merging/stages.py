@@ -16,20 +16,12 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from planner_core.merging.ideals import MAX_CUTS, ideals, spread
 from planner_core.merging.stage_units import FORWARD, StageUnits
 from planner_core.problem import InputError, NotApplicable, Problem
 from planner_core.problem.graph import FloatArray, IntArray
 from planner_core.problem.pipeline import TAIL
 from planner_core.problem.placements import pipeline_devices, stage_devices
-
-MAX_IDEALS = 6_000
-"""Graphs with more ideals than this are cut along chains of them."""
-
-MAX_CELLS = 50_000_000
-"""Units × ideals that are kept in memory, at most."""
-
-MAX_CUTS = 900
-"""Cuts the dynamic programme looks at; its work grows with the square."""
 
 SWEEPS = 4
 """How often the boundaries are looked over where devices run several stages."""
@@ -182,7 +174,7 @@ class _Cuts:
         saved = _per_unit(
             units.count, units.unit[graph.producer[tensors]], graph.size[tensors, None]
         )
-        member = _ideals(units, load.mean(axis=1))
+        member = ideals(units, load.mean(axis=1))
         cuts = cls(
             problem=problem,
             units=units,
@@ -222,7 +214,7 @@ class _Cuts:
         sizes = self.member.sum(axis=1)
         walked = np.arange(self.units.count) < sizes[:, None]
         prefix = np.flatnonzero(np.all(self.member == walked, axis=1))
-        prefix = prefix[_spread(work[prefix], MAX_CUTS // 2)]
+        prefix = prefix[spread(work[prefix], MAX_CUTS // 2)]
         kept = np.zeros(len(self.member), dtype=bool)
         kept[prefix] = True
         buckets = max(1, (MAX_CUTS - len(prefix)) // 3)
@@ -361,55 +353,6 @@ def _weights(problem: Problem, units: StageUnits) -> FloatArray:
     owner = np.repeat(units.unit, np.diff(graph.parameter_ptr))
     used = np.unique(np.stack([owner, graph.parameter_index]), axis=1)
     return _per_unit(units.count, used[0], graph.group_size[used[1], None])[:, 0]
-
-
-def _ideals(units: StageUnits, work: FloatArray) -> NDArray[np.bool_]:
-    """All ideals as rows, smaller first; or those of two walks if there are too many."""
-    before, behind = units.neighbours()
-    most = min(MAX_IDEALS, MAX_CELLS // units.count)
-    empty = np.zeros(units.count, dtype=bool)
-    roots = tuple(u for u in range(units.count) if not before[u])
-    found = {empty.tobytes(): empty}
-    layer = [(empty, roots)]
-    while layer and len(found) <= most:
-        following = []
-        for ideal, ready in layer:
-            for u in ready:
-                grown = ideal.copy()
-                grown[u] = True
-                key = grown.tobytes()
-                if key not in found:
-                    found[key] = grown
-                    freed = tuple(v for v in behind[u] if all(grown[w] for w in before[v]))
-                    following.append((grown, tuple(v for v in ready if v != u) + freed))
-        layer = following
-    if len(found) > most:
-        found = {}
-        for order in (np.arange(units.count), _breadth_first(before, work)):
-            reached = np.append(0.0, np.cumsum(work[order]))
-            for size in _spread(reached, MAX_CUTS // 2).tolist():
-                row = empty.copy()
-                row[order[:size]] = True
-                found[row.tobytes()] = row
-    table = np.array(list(found.values()))
-    return table[np.argsort(table.sum(axis=1), kind="stable")]
-
-
-def _spread(work: FloatArray, count: int) -> NDArray[np.int64]:
-    """Pick about ``count`` rows of increasing work, evenly spread; the first and last always."""
-    if len(work) <= count:
-        return np.arange(len(work))
-    targets = np.linspace(work[0], work[-1], count)
-    nearest = np.searchsorted(work, targets).clip(0, len(work) - 1)
-    return np.unique(np.append(nearest, [0, len(work) - 1]))
-
-
-def _breadth_first(before: list[list[int]], work: FloatArray) -> NDArray[np.int64]:
-    """Topological order by the heaviest path to a unit: branches advance side by side."""
-    reach = np.zeros(len(before))
-    for u in range(len(before)):  # units are numbered topologically
-        reach[u] = work[u] + max((reach[v] for v in before[u]), default=0.0)
-    return np.lexsort((np.arange(len(before)), reach))
 
 
 def _least_bottleneck(costs: list[FloatArray]) -> float:

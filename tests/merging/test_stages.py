@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner_core.merging import derived_stages, stages
+from planner_core.merging import derived_stages, ideals
 from planner_core.problem import (
     Cluster,
     InputError,
@@ -111,12 +111,12 @@ def test_every_partition_is_a_pipeline_and_keeps_an_operator_together(drawn, pla
 @given(training_problems())
 def test_walks_stand_in_for_too_many_ideals(drawn):
     problem, _, _, k = drawn
-    least = stages.MAX_IDEALS
-    stages.MAX_IDEALS = 1
+    least = ideals.MAX_IDEALS
+    ideals.MAX_IDEALS = 1
     try:
         staged = derived_stages(replace(problem, name="walks"))
     finally:
-        stages.MAX_IDEALS = least
+        ideals.MAX_IDEALS = least
     assert PipelineView.of(staged).n_stages == k
 
 
