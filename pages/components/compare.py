@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import plotly.graph_objects as go
 import streamlit as st
 
 from pages.components import baselines
@@ -14,6 +17,7 @@ from planner_core.analysis.table import Compared
 from planner_core.charts import Entry, comparison
 from planner_core.charts.gantt import COLOURINGS, MOST_BARS, label_size
 from planner_core.charts.numbers import number
+from planner_core.charts.theme import Theme
 from planner_core.problem import Problem
 from planner_core.schedule import validate
 
@@ -221,17 +225,17 @@ def _charts(shown: list[Shown]) -> None:
     highlight = None
     if path:
         entry, operator = picked or (entries[0], None)
-        highlight = (entry.key, critical_path(entry.problem, entry.schedule, operator))
+        highlight = (entry.key, tuple(critical_path(entry.problem, entry.schedule, operator)))
     elif picked:
-        highlight = (picked[0].key, [picked[1]])
-    figure = comparison(
-        entries,
+        highlight = (picked[0].key, (picked[1],))
+    figure = _figure(
+        tuple(entries),
         theme(),
-        colour_by=colour_by or "kind",
-        memory=memory,
-        highlight=highlight,
-        micro_batch=None if one == NO_MICRO_BATCH else int(one),
-        window=window,
+        colour_by or "kind",
+        memory,
+        highlight,
+        None if one == NO_MICRO_BATCH else int(one),
+        window,
     )
     st.plotly_chart(
         figure,
@@ -249,6 +253,28 @@ def _charts(shown: list[Shown]) -> None:
                 "filename": "schedules",
             },
         },
+    )
+
+
+@lru_cache(maxsize=8)
+def _figure(
+    entries: tuple[Entry, ...],
+    colours: Theme,
+    colour_by: str,
+    memory: bool,
+    highlight: tuple[str, tuple[int, ...]] | None,
+    micro_batch: int | None,
+    window: tuple[float, float] | None,
+) -> go.Figure:
+    """The figure for what is chosen, kept while other controls change."""
+    return comparison(
+        entries,
+        colours,
+        colour_by=colour_by,
+        memory=memory,
+        highlight=highlight,
+        micro_batch=micro_batch,
+        window=window,
     )
 
 

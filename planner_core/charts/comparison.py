@@ -19,7 +19,7 @@ from planner_core.schedule import Schedule
 _TITLE, _MEMORY_GAP, _TOP, _BOTTOM = 58, 10, 40, 48
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One schedule of a comparison.
 

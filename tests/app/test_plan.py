@@ -3,13 +3,15 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.components import problems, solves
+from pages.components import live, problems, solves
 from planner_core.baselines import run_baseline
 from planner_core.formats import scenario
 from planner_core.formats.native import problem_document
 from planner_core.problem import InputError
 from planner_core.problem.settings import Settings
 from planner_core.schedule import Plan
+from planner_core.search.process import Snapshot
+from planner_core.search.progress import ModelSize
 from planner_core.workloads import pipeline
 from tests.app.conftest import APP
 
@@ -182,3 +184,39 @@ def test_settings_give_the_same_problem_for_the_same_settings():
     assert tight is problems.configured(base, settings)
     assert tight.cluster.memory.tolist() == [3.0] * 4
     assert dict(tight.objective.subject_to) == {"makespan": 40.0}
+
+
+@pytest.mark.parametrize("measure", ["period", "peak_memory", "transfer"])
+@pytest.mark.parametrize("key", ["bidirectional_8x20", "linear_4x8", "small_graph"])
+def test_every_objective_opens(app, key, measure):
+    app.selectbox(key="problem").select(key).run()
+    app.selectbox(key=f"objective/{key}").select(measure).run()
+    assert not app.exception
+    assert not app.error
+
+
+def test_zoom_to_one_micro_batch(app):
+    app.selectbox(key="one_micro_batch").select(3).run()
+    app.toggle(key="zoom_micro_batch").set_value(True).run()
+    assert not app.exception
+
+
+def test_a_model_that_cannot_be_written_says_why():
+    app = AppTest.from_file(APP.replace("app.py", "pages/plan.py"), default_timeout=60).run()
+    horizon = next(box for box in app.number_input if box.label.startswith("Horizon"))
+    horizon.set_value(1.0)
+    app.button(key="write_model").click().run()
+    assert not app.exception
+    assert "later horizon" in texts(app.error)
+
+
+@pytest.mark.parametrize(
+    ("phase", "size", "words"),
+    [
+        ("building the MIP, horizon 63", ModelSize(1, 2, 3), "building"),
+        ("MIP, horizon 63", ModelSize(80800, 255740, 1), "80,800 × 255,740"),
+        ("bounds", None, "none yet"),
+    ],
+)
+def test_the_size_of_the_model_is_told_while_solving(phase, size, words):
+    assert live._model(Snapshot(phase=phase, model_size=size)) == words
