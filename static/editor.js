@@ -103,7 +103,8 @@ class Editor {
     this.data = data;
     const recoloured = !before || before.theme.name !== data.theme.name;
     if (recoloured) this.cy.style(this.style());
-    if (data.rev > this.rev || before.drawing !== data.drawing) {
+    // The last: Python took edits of a canvas that has since been put on the page anew.
+    if (data.rev > this.rev || before.drawing !== data.drawing || data.applied > this.seq) {
       this.pending = [];
       this.seq = data.applied;
       this.rev = data.rev;
@@ -111,6 +112,7 @@ class Editor {
     } else {
       this.pending = this.pending.filter((edit) => edit.seq > data.applied);
     }
+    this.root.dataset.waiting = this.pending.length;
     const refused = data.refused || "";
     this.said.hidden = !refused;
     if (refused) {
@@ -146,6 +148,7 @@ class Editor {
       if (!same) this.fit();
     }
     chosen.forEach((id) => cy.getElementById(id).select());
+    this.panelOf = undefined; // its fields speak of what was just replaced
 
   }
 
@@ -196,6 +199,7 @@ class Editor {
     this.said.hidden = true;
     this.pending.push({ seq: ++this.seq, ...edit });
     this.send({ rev: this.rev, list: this.pending });
+    this.root.dataset.waiting = this.pending.length;
   }
 
   add(position) {
@@ -355,14 +359,9 @@ class Editor {
   listen() {
     const { cy } = this;
     cy.on("select unselect", () => { clearTimeout(this.soon); this.soon = setTimeout(() => this.refresh(), 0); });
-    cy.on("dbltap", (event) => {
-      if (event.target === cy) this.add(event.position);
-      else if (event.target.hasClass("group")) this.tell({ do: "open", path: event.target.data("path") });
-      else if (event.target.hasClass("box")) this.tell({ do: "close", path: event.target.data("path") });
-      else if (event.target.data("row")) this.editChosen();
-    });
     cy.on("pan zoom", () => (this.port.hidden = true));
     cy.on("dragfree", "node", () => this.remember());
+    this.graph.addEventListener("dblclick", (event) => this.doubleClicked(this.at(event)));
     this.canvas.addEventListener("mousemove", (event) => this.moved(event));
     this.canvas.addEventListener("mouseleave", () => { this.port.hidden = this.tip.hidden = true; });
     this.port.addEventListener("pointerdown", (event) => this.pull(event));
@@ -398,11 +397,25 @@ class Editor {
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   }
 
-  operatorAt({ x, y }, reach) {
-    return this.cy.nodes("[row]").filter((node) => {
+  doubleClicked(point) {
+    const node = this.nodesAt(point, 0).last(); // children come after the boxes around them
+    if (node.empty()) {
+      const { x, y } = this.cy.pan();
+      const zoom = this.cy.zoom();
+      this.add({ x: (point.x - x) / zoom, y: (point.y - y) / zoom });
+    } else if (node.data("row")) this.editChosen();
+    else this.tell({ do: node.hasClass("box") ? "close" : "open", path: node.data("path") });
+  }
+
+  operatorAt(point, reach) {
+    return this.nodesAt(point, reach).filter("[row]").last();
+  }
+
+  nodesAt({ x, y }, reach) {
+    return this.cy.nodes().filter((node) => {
       const box = node.renderedBoundingBox({ includeLabels: false, includeOverlays: false });
       return x >= box.x1 - reach && x <= box.x2 + reach && y >= box.y1 - reach && y <= box.y2 + reach;
-    }).last();
+    });
   }
 
   moved(event) {

@@ -8,7 +8,7 @@ from typing import Any
 
 from planner_core.formats.native import problem_from_document
 from planner_core.formats.schema import PROBLEM_FORMAT
-from planner_core.problem import InputError, Problem
+from planner_core.problem import InputError, PlannerError, Problem
 
 Document = dict[str, Any]
 Row = dict[str, Any]
@@ -72,6 +72,8 @@ def apply(document: Document, edit: Edit) -> Document:
     try:
         action = _ACTIONS[edit["do"]]
         return action(document, edit)
+    except PlannerError:
+        raise
     except (KeyError, TypeError, AttributeError, ValueError):
         raise InputError("this edit cannot be read; reload the page and try again") from None
 

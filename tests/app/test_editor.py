@@ -1,0 +1,272 @@
+import copy
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from pages.components.editor.drawing import Drawing
+from pages.components.editor.edits import apply, blank, checked
+from pages.components.editor.tables import edits_of, frame
+from pages.components.editor.view import MOST_SHOWN, visible
+from pages.components.problems import sample_problem
+from planner_core.formats.native import problem_document
+from planner_core.problem import InputError
+from planner_core.workloads import pipeline
+
+PAGE = str(Path(__file__).parents[2] / "pages" / "graph.py")
+
+
+@pytest.fixture
+def small():
+    return problem_document(sample_problem("small_graph"))
+
+
+def set_operator(name, **fields):
+    return {"do": "set", "table": "operators", "id": name, "fields": fields}
+
+
+def sent(drawing, *edits):
+    """What the browser sends after these edits."""
+    numbered = [{"seq": drawing.applied + i, **edit} for i, edit in enumerate(edits, 1)]
+    return {"rev": drawing.rev, "list": numbered}
+
+
+def test_an_empty_graph_grows_into_a_problem():
+    drawing = Drawing(blank())
+    assert checked(drawing.document) is None
+    problem = drawing.from_browser(
+        sent(
+            drawing,
+            {"do": "add", "table": "operators", "row": {"id": "op0", "duration": 1}},
+            {"do": "add", "table": "operators", "row": {"id": "op1", "duration": 2}},
+            {"do": "connect", "source": "op0", "target": "op1", "tensor": "t0"},
+        )
+    )
+    assert problem.template.n_operators == 2
+    assert problem.template.edge_target.tolist() == [1]
+    assert drawing.rev == 0, "the canvas has made these changes itself"
+
+
+def test_an_edit_is_taken_once(small):
+    drawing = Drawing(small)
+    message = sent(drawing, set_operator("merge", duration=8.0))
+    assert drawing.from_browser(message) is not None
+    assert drawing.from_browser(message) is None
+    assert len(drawing.past) == 1
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ({"do": "connect", "source": "loss", "target": "read", "tensor": "t"}, "cycle"),
+        ({"do": "connect", "source": "read", "target": "read", "tensor": "t"}, "own producer"),
+        ({"do": "connect", "source": "text", "target": "loss", "tensor": "read out"}, "another id"),
+        (set_operator("merge", duration=-1), "'merge' has duration -1"),
+        (set_operator("merge", duration=None), "'merge'"),
+        (set_operator("merge", id="loss"), "'loss' is there already"),
+        (set_operator("merge", id=""), "at least one character"),
+        (set_operator("merge", devices=["tpu0"]), "'tpu0', which does not exist"),
+        (set_operator("merge", kind="sideways"), "kind"),
+        (set_operator("merge", colour="red"), "colour"),
+        (set_operator("nobody", duration=1), "'nobody'"),
+        ({"do": "set", "table": "devices", "id": "gpu0", "fields": {"memory": -1}}, "memory"),
+        ({"do": "delete", "rows": {"devices": ["gpu0", "gpu1", "gpu2"]}}, "device"),
+        ({"do": "settings", "fields": {"micro_batches": 0}}, "micro_batches"),
+        ({"do": "fly"}, "reload"),
+        ({"do": "set", "table": "elsewhere", "id": "a", "fields": {}}, "reload"),
+    ],
+)
+def test_a_bad_edit_is_refused_and_changes_nothing(small, edit, words):
+    drawing = Drawing(small)
+    before = copy.deepcopy(small)
+    assert drawing.from_browser(sent(drawing, edit)) is None
+    assert words in drawing.refused
+    assert drawing.refused.endswith(".")
+    assert drawing.document == before
+    assert drawing.past == []
+    assert drawing.rev == 1, "the canvas must go back"
+
+
+def test_edits_after_a_refused_one_are_dropped_with_it(small):
+    drawing = Drawing(small)
+    message = sent(drawing, set_operator("merge", duration=-1), set_operator("read", duration=5))
+    drawing.from_browser(message)
+    assert drawing.document == small
+    drawing.from_browser({"rev": 0, "list": [{"seq": 9, **set_operator("read", duration=5)}]})
+    assert drawing.document == small
+
+
+def test_a_new_id_follows_into_tensors_and_devices(small):
+    renamed = apply(small, set_operator("merge", id="join"))
+    frame_of = checked(renamed).template.tensors_frame()
+    assert "join" in set(frame_of.producer)
+    assert "merge" not in " ".join(frame_of.consumers)
+    placed = apply(small, set_operator("merge", devices=["gpu1"]))
+    moved = apply(placed, {"do": "set", "table": "devices", "id": "gpu1", "fields": {"id": "big"}})
+    assert checked(moved).template.device_sets == (("big",),)
+
+
+def test_the_only_device_of_an_operator_stays(small):
+    placed = apply(small, set_operator("merge", devices=["gpu1"]))
+    with pytest.raises(InputError, match="'merge' may run on no other device"):
+        apply(placed, {"do": "delete", "rows": {"devices": ["gpu1"]}})
+
+
+def test_deleting_an_operator_takes_its_tensors_along(small):
+    left = checked(apply(small, {"do": "delete", "rows": {"operators": ["merge"]}})).template
+    assert left.n_operators == 9
+    assert left.tensor_index.keys().isdisjoint({"merge out", "text2 out", "align out"})
+
+
+def test_deleting_one_arrow_keeps_the_tensors_others(small):
+    left = apply(small, {"do": "delete", "edges": [["read out", "text"]]})
+    graph = checked(left).template
+    named = graph.operator_ids[graph.consumers_of(graph.tensor_index["read out"])]
+    assert named.tolist() == ["image", "audio"]
+
+
+steps = st.one_of(
+    st.builds(
+        lambda i, d: set_operator(f"op{i}", duration=d), st.integers(0, 6), st.floats(-1, 9)
+    ),
+    st.builds(
+        lambda i: {"do": "add", "table": "operators", "row": {"id": f"op{i}", "duration": 1.0}},
+        st.integers(0, 6),
+    ),
+    st.builds(
+        lambda a, b, t: {
+            "do": "connect", "source": f"op{a}", "target": f"op{b}", "tensor": f"t{t}",
+        },
+        st.integers(0, 6), st.integers(0, 6), st.integers(0, 9),
+    ),
+    st.builds(
+        lambda i: {"do": "delete", "rows": {"operators": [f"op{i}"]}, "edges": []},
+        st.integers(0, 6),
+    ),
+)  # fmt: skip
+
+
+@given(st.lists(steps, max_size=25))
+def test_whatever_is_done_the_graph_stays_sound_and_undo_goes_all_the_way_back(edits):
+    drawing = Drawing(blank())
+    seen = [drawing.document]
+    for edit in edits:
+        drawing.from_browser(sent(drawing, edit))
+        checked(drawing.document)
+        if drawing.refused is None:
+            seen.append(drawing.document)
+    for document in reversed(seen[:-1]):
+        drawing.undo()
+        assert drawing.document == document
+    for document in seen[1:]:
+        drawing.redo()
+        assert drawing.document == document
+
+
+@pytest.mark.parametrize("name", ["operators", "tensors", "parameter_groups", "devices"])
+def test_a_table_that_is_not_touched_changes_nothing(small, name):
+    assert len(frame(small, name)) == len(small.get(name, small["cluster"].get(name)))
+    assert edits_of(name, small, {"edited_rows": {}, "added_rows": [], "deleted_rows": []}) == []
+
+
+def test_cells_become_edits_and_unfinished_rows_wait(small):
+    drawing = Drawing(small)
+    typed = {
+        "edited_rows": {8: {"duration": 6.0, "devices": "gpu0, gpu2", "stage": 1}},
+        "added_rows": [{"id": "extra", "duration": 2.0, "kind": "other"}, {"duration": 1.0}],
+        "deleted_rows": [9],
+    }
+    drawing.change(edits_of("operators", small, typed), "operators", small)
+    assert drawing.refused is None
+    rows = {row["id"]: row for row in drawing.document["operators"]}
+    assert rows["merge"] == {
+        "id": "merge", "duration": 6.0, "devices": ["gpu0", "gpu2"], "stage": 1,
+    }  # fmt: skip
+    assert rows["extra"] == {"id": "extra", "duration": 2.0}
+    assert "loss" not in rows
+
+
+def test_typing_on_in_one_table_counts_from_where_it_began(small):
+    drawing = Drawing(small)
+    base = drawing.base("operators")
+    for typed in ({8: {"id": "a"}}, {8: {"id": "b"}, 0: {"duration": 3.0}}):
+        drawing.change(edits_of("operators", base, {"edited_rows": typed}), "operators", base)
+        assert drawing.base("operators") is base
+    assert drawing.document["operators"][8]["id"] == "b"
+    drawing.from_browser(sent(drawing, set_operator("b", duration=1.0)))
+    assert drawing.base("operators") is drawing.document
+
+
+def test_durations_per_type_are_edited_one_by_one():
+    document = problem_document(sample_problem("mixed_cluster"))
+    at, row = next(
+        (i, r) for i, r in enumerate(document["operators"]) if isinstance(r["duration"], dict)
+    )
+    first = next(iter(row["duration"]))
+    edits = edits_of("operators", document, {"edited_rows": {at: {f"duration {first}": 42.0}}})
+    changed = apply(document, edits[0])["operators"][at]["duration"]
+    assert changed == row["duration"] | {first: 42.0}
+
+
+def test_every_sample_can_be_drawn():
+    document = problem_document(pipeline(4, 30, "linear"))
+    assert not visible(document, ())["merged"]
+
+
+def owners(view):
+    return {item["node"] for item in view["nodes"]}
+
+
+@pytest.mark.parametrize("operators", [301, 5000])
+def test_a_long_chain_is_drawn_as_few_groups(operators):
+    document = blank() | {
+        "operators": [{"id": f"o{i}", "duration": 1.0} for i in range(operators)],
+        "tensors": [
+            {"id": f"t{i}", "producer": f"o{i}", "consumers": [f"o{i + 1}"]}
+            for i in range(operators - 1)
+        ],
+    }
+    view = visible(document, ())
+    assert view["merged"]
+    assert sum(item["count"] for item in view["nodes"]) == operators
+    assert len(view["edges"]) == len(view["nodes"]) - 1
+    first = view["nodes"][0]["path"]
+    opened = visible(document, [first])
+    assert len(opened["nodes"]) > len(view["nodes"])
+    assert opened["groups"][0]["path"] == first
+
+
+def test_opening_everything_never_shows_too_much():
+    document = problem_document(sample_problem("bidirectional_8x20"))
+    paths = [item["path"] for item in visible(document, ())["nodes"]]
+    view = visible(document, paths)
+    assert len(view["nodes"]) <= MOST_SHOWN
+    assert {e[end] for e in view["edges"] for end in ("source", "target")} <= owners(view)
+
+
+def test_opening_and_closing_groups_is_no_step_to_undo():
+    drawing = Drawing(problem_document(sample_problem("bidirectional_8x20")))
+    path = visible(drawing.document, ())["nodes"][0]["path"]
+    drawing.from_browser(sent(drawing, {"do": "open", "path": path}))
+    assert drawing.opened == [path]
+    drawing.from_browser(sent(drawing, {"do": "close", "path": path}))
+    assert drawing.opened == []
+    assert drawing.past == []
+
+
+def test_the_page_begins_a_new_graph_and_copies_a_sample_before_it_is_changed():
+    app = AppTest.from_file(PAGE, default_timeout=60).run()
+    app.selectbox(key="problem").select("small_graph").run()
+    assert not app.exception
+    batches = next(n for n in app.number_input if n.label == "Micro-batches")
+    batches.set_value(3).run()
+    assert not app.exception
+    key = app.selectbox(key="problem").value
+    assert app.session_state["own_problems"][key][1].micro_batches == 3
+    assert sample_problem("small_graph").micro_batches == 1
+    next(b for b in app.button if b.label == "New graph").click()
+    app.run()
+    assert not app.exception
+    assert app.session_state["drawing"].document["operators"] == []

@@ -1,0 +1,184 @@
+import json
+
+import pytest
+
+from planner_core.formats.native import parse_problem
+
+SHOWN = ".graph-editor canvas"
+
+
+@pytest.fixture
+def editor(page, server):
+    return Editor(page, server)
+
+
+class Editor:
+    """The graph page as a user handles it: by mouse, keys and what is on the screen."""
+
+    def __init__(self, page, server):
+        self.page, self.server = page, server
+        page.set_default_timeout(40_000)
+        page.set_viewport_size({"width": 1280, "height": 1400})
+
+    def open(self, problem):
+        self.page.goto(f"{self.server}/graph?problem={problem}")
+        self.page.locator(SHOWN).first.wait_for()
+        return self
+
+    def draw_new(self):
+        self.page.get_by_role("button", name="New graph").click()
+        self.page.get_by_text("This graph has no operators yet.").wait_for()
+
+    def names(self):
+        return self.page.evaluate(
+            """() => document.querySelector('.graph-editor').cytoscape
+                 .nodes().map((node) => node.data('row')?.id ?? node.data('path'))"""
+        )
+
+    def edges(self):
+        return self.page.evaluate(
+            """() => document.querySelector('.graph-editor').cytoscape.edges().map(
+                 (edge) => [edge.source().data('row').id, edge.target().data('row').id])"""
+        )
+
+    def wait(self, condition):
+        """Wait for a condition on the drawn graph ``cy``."""
+        self.page.wait_for_function(
+            f"""() => {{ const cy = document.querySelector('.graph-editor').cytoscape;
+                return {condition}; }}"""
+        )
+
+    def place(self, name, side=0.0):
+        """Screen position of an operator; ``side`` 0 is its middle, 1 its right edge."""
+        return self.page.evaluate(
+            """([name, side]) => {
+                 const root = document.querySelector('.graph-editor');
+                 const node = root.cytoscape.nodes().filter(
+                   (n) => (n.data('row')?.id ?? n.data('path')) === name)[0];
+                 const at = node.renderedPosition(), box = root.querySelector('.ge-canvas')
+                   .getBoundingClientRect();
+                 return [box.left + at.x + side * node.renderedWidth() / 2, box.top + at.y]; }""",
+            [name, side],
+        )
+
+    def empty_spot(self, x, y):
+        box = self.page.locator(".ge-canvas").bounding_box()
+        return box["x"] + x, box["y"] + y
+
+    def add(self, x, y):
+        before = len(self.names())
+        self.page.mouse.dblclick(*self.empty_spot(x, y))
+        self.wait(f"cy.nodes().length === {before + 1}")
+
+    def connect(self, source, target):
+        self.page.mouse.move(*self.place(source))
+        self.page.mouse.move(*self.place(source, 1.0))
+        self.page.locator(".ge-port").wait_for()
+        self.page.mouse.down()
+        self.page.mouse.move(*self.place(target), steps=6)
+        self.page.mouse.up()
+
+    def choose(self, name):
+        self.page.mouse.click(*self.place(name))
+        self.page.locator(".ge-panel h4", has_text="Operator").wait_for()
+
+    def fill(self, label, value):
+        field = self.page.locator(".ge-panel").get_by_label(label)
+        field.fill(value)
+        field.press("Enter")
+
+    def downloaded(self):
+        """The problem as Python has it."""
+        self.page.wait_for_function(
+            "() => document.querySelector('.graph-editor').dataset.waiting === '0'"
+        )
+        with self.page.expect_download() as waiting:
+            self.page.get_by_role("button", name="Problem (JSON)").click()
+        return parse_problem(waiting.value.path().read_bytes())
+
+
+def test_a_graph_is_drawn_with_the_mouse_and_planned(editor):
+    page = editor.open("small_graph").page
+    editor.draw_new()
+    page.get_by_role("button", name="Add your first operator").click()
+    editor.wait("cy.nodes().length === 1")
+    editor.add(560, 120)
+    editor.add(560, 400)
+    assert editor.names() == ["op0", "op1", "op2"]
+    editor.connect("op0", "op1")
+    editor.connect("op0", "op2")
+    editor.wait("cy.edges().length === 2")
+
+    editor.choose("op1")
+    editor.fill("duration", "7")
+    editor.wait("cy.nodes().some((node) => node.data('row').duration === 7)")
+    editor.choose("op0")
+    editor.fill("id", "read")
+    problem = editor.downloaded()
+    assert sorted(problem.template.duration.tolist()) == [1, 1, 7]
+    assert problem.template.tensors_frame().producer.tolist() == ["read", "read"]
+
+    page.get_by_role("link", name="Plan").first.click()
+    page.get_by_role("button", name="Solve").click()
+    said = page.get_by_test_id("stAlert").filter(has_text="optimal, proved by")
+    said.first.wait_for()
+    assert "Makespan 8" in said.first.inner_text()
+
+
+def test_a_cycle_is_refused_and_the_graph_left_as_it_was(editor):
+    page = editor.open("small_graph").page
+    before = sorted(editor.edges())
+    editor.connect("loss", "read")
+    said = page.locator(".ge-said")
+    said.wait_for()
+    assert "cycle" in said.inner_text()
+    editor.wait(f"cy.edges().length === {len(before)}")
+    assert sorted(editor.edges()) == before
+
+
+def test_negative_duration_and_a_taken_id_are_refused(editor):
+    page = editor.open("small_graph").page
+    editor.choose("merge")
+    editor.fill("duration", "-2")
+    page.locator(".ge-said", has_text="'merge' has duration -2").wait_for()
+    editor.wait("cy.nodes().every((node) => node.data('row').duration > 0)")
+    editor.choose("merge")
+    editor.fill("id", "loss")
+    page.locator(".ge-said", has_text="'loss' is there already").wait_for()
+    assert "merge" in editor.names()
+
+
+def test_delete_undo_and_redo_by_keys(editor):
+    page = editor.open("small_graph").page
+    editor.choose("merge")
+    page.keyboard.press("Delete")
+    editor.wait("cy.nodes().length === 9 && cy.edges().length === 8")
+    page.keyboard.press("Control+z")
+    editor.wait("cy.nodes().length === 10 && cy.edges().length === 12")
+    page.keyboard.press("Control+Shift+z")
+    editor.wait("cy.nodes().length === 9")
+    page.keyboard.press("Control+z")
+    editor.wait("cy.nodes().length === 10")
+    assert editor.downloaded().template.n_operators == 10
+
+
+def test_a_large_graph_is_shown_as_groups_that_open(editor):
+    page = editor.open("bidirectional_8x20").page
+    editor.wait("cy.nodes('.group').length > 1")
+    first = editor.names()[0]
+    page.mouse.dblclick(*editor.place(first))
+    editor.wait("cy.nodes('[row]').length > 20")
+    page.get_by_role("searchbox", name="Find an operator").fill("F0@3")
+    editor.wait("cy.nodes('.found').length > 0")
+
+
+def test_what_is_typed_in_a_table_shows_on_the_canvas(editor):
+    page = editor.open("small_graph").page
+    table = page.get_by_test_id("stDataFrame").locator("visible=true").first
+    box = table.bounding_box()
+    page.mouse.dblclick(box["x"] + box["width"] * 0.3, box["y"] + 52)
+    page.keyboard.press("Control+a")
+    page.keyboard.type("9")
+    page.keyboard.press("Enter")
+    editor.wait("cy.nodes().some((node) => node.data('row').duration === 9)")
+    assert json.dumps(editor.downloaded().template.duration.tolist()).count("9.0") == 1
