@@ -176,9 +176,13 @@ def test_what_is_typed_in_a_table_shows_on_the_canvas(editor):
     page = editor.open("small_graph").page
     table = page.get_by_test_id("stDataFrame").locator("visible=true").first
     box = table.bounding_box()
-    page.mouse.dblclick(box["x"] + box["width"] * 0.3, box["y"] + 52)
+    page.mouse.click(box["x"] + box["width"] * 0.26, box["y"] + 52)
+    page.wait_for_timeout(400)  # the table takes keys only once it has drawn its cursor
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(400)
     page.keyboard.press("Control+a")
-    page.keyboard.type("9")
+    page.keyboard.type("9", delay=50)
+    page.wait_for_timeout(400)  # what is typed counts after a pause
     page.keyboard.press("Enter")
     editor.wait("cy.nodes().some((node) => node.data('row').duration === 9)")
     assert json.dumps(editor.downloaded().template.duration.tolist()).count("9.0") == 1
