@@ -112,11 +112,12 @@ def take(edit: Edit) -> None:
 
 def _keep(drawing: Drawing, problem: Problem | None) -> None:
     """Let the drawn problem be chosen on every page; a sample is copied first."""
-    if problem is None:
-        return
     state = st.session_state
     own = own_problems()
-    key = state.get("drawing/of")
+    # A browser that has not yet heard of the copy still sends the old choice with its next edit.
+    key = state["problem"] = state["drawing/of"]
+    if problem is None:
+        return
     if not drawing.starts_new and key in own and own[key][0].teaches == DRAWN:
         source, before = own[key]
         title = source.title if problem.name == before.name else problem.name
