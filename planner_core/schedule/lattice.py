@@ -31,10 +31,11 @@ def common_step(lengths: FloatArray) -> float | None:
             # Euclid on floats: a remainder within rounding of 0 or of b is 0.
             remainder = a - b * round(a / b)
             a, b = b, abs(remainder) if abs(remainder) > 1e-10 * value else 0.0
-        step = a
+        # Against the largest length so far, whose relative rounding is the least: what Euclid
+        # lost on the way would be multiplied at the next length.
+        step = value / round(value / a)
     multiples = values / step
     whole = np.round(multiples)
     if whole[-1] > LARGEST_MULTIPLE or np.any(np.abs(multiples - whole) > 1e-9 * whole):
         return None
-    # Refine against the largest length, whose relative rounding is the least.
-    return float(values[-1] / whole[-1])
+    return step
