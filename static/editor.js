@@ -198,7 +198,7 @@ class Editor {
   tell(edit) {
     this.said.hidden = true;
     this.pending.push({ seq: ++this.seq, ...edit });
-    this.send({ rev: this.rev, list: this.pending });
+    this.send({ rev: this.rev, list: [...this.pending] });
     this.root.dataset.waiting = this.pending.length;
   }
 

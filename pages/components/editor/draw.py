@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from functools import lru_cache
 from typing import Any
@@ -23,7 +24,7 @@ from pages.components.setup import ROOT, theme
 from planner_core.charts.theme import KIND_COLOURS, KIND_TITLES, ink
 from planner_core.formats.json_text import dump_object
 from planner_core.formats.native import problem_document
-from planner_core.problem import KINDS, Problem
+from planner_core.problem import KINDS
 
 MOST_BATCHES = 4096
 """Micro-batches the settings offer."""
@@ -65,68 +66,111 @@ def _component() -> Any:
     )
 
 
-def drawing_of(key: str) -> Drawing:
-    """Return the drawing of the chosen problem, begun anew when another is chosen."""
-    state = st.session_state
-    drawing: Drawing | None = state.get("drawing")
-    if drawing is None or state.get("drawing/of") != key:
-        drawing = _begin(problem_document(base_problem(key)))
-        state["drawing/of"] = key
-    return drawing
+# A rerun that the browser asks for while a callback runs ends that callback at its next look at
+# the session. So the callbacks below look first and change afterwards, and `_take_missed` takes
+# what an ended one left.
 
 
-def _begin(document: Document) -> Drawing:
+def _begin(document: Document, key: str) -> Drawing:
     before: Drawing | None = st.session_state.get("drawing")
     number, rev = (before.number + 1, before.rev + 1) if before else (0, 0)
-    drawing = Drawing(document, number=number, rev=rev, applied=before.applied if before else 0)
+    applied = before.applied if before else 0
+    drawing = Drawing(document, number=number, rev=rev, applied=applied, key=key)
     st.session_state["drawing"] = drawing
     return drawing
 
 
 def draw_empty() -> None:
     """Begin an empty graph; it becomes a problem with its first operator."""
-    drawing = _begin(blank())
-    drawing.starts_new = True
+    _begin(blank(), st.session_state["drawing"].key).starts_new = True
 
 
 def take_canvas() -> None:
     """Take what was done on the canvas."""
-    component = st.session_state.get(_CANVAS) or {}
+    message = _from_canvas()
     drawing: Drawing = st.session_state["drawing"]
-    _keep(drawing, drawing.from_browser(component.get("edits")))
+    drawing.from_browser(message)
+    _choose(drawing)
 
 
 def take_table(name: str, widget: str) -> None:
     """Take what was typed in a table."""
+    typed = st.session_state[widget]
     drawing: Drawing = st.session_state["drawing"]
-    base = drawing.base(name)
-    edits = edits_of(name, base, st.session_state[widget])
-    _keep(drawing, drawing.change(edits, name, base))
+    _take_typed(drawing, name, typed)
+    _choose(drawing)
 
 
 def take(edit: Edit) -> None:
     """Take an edit of the settings."""
     drawing: Drawing = st.session_state["drawing"]
-    _keep(drawing, drawing.change([edit], "settings"))
+    drawing.change([edit], "settings")
+    _choose(drawing)
 
 
-def _keep(drawing: Drawing, problem: Problem | None) -> None:
-    """Let the drawn problem be chosen on every page; a sample is copied first."""
-    state = st.session_state
-    own = own_problems()
-    # A browser that has not yet heard of the copy still sends the old choice with its next edit.
-    key = state["problem"] = state["drawing/of"]
-    if problem is None:
+def _from_canvas() -> dict[str, Any] | None:
+    return (st.session_state.get(_CANVAS) or {}).get("edits")
+
+
+def _take_typed(drawing: Drawing, name: str, typed: Any) -> None:
+    base = drawing.base(name)
+    drawing.typed[name] = copy.deepcopy(dict(typed))
+    drawing.change(edits_of(name, base, typed), name, base)
+
+
+def _take_missed(drawing: Drawing) -> None:
+    """Take what the callbacks should have taken, had they been let."""
+    message = _from_canvas()
+    if drawing.has_news(message):
+        drawing.choosing = True
+        drawing.from_browser(message)
+    for name in list(drawing.bases):
+        typed = st.session_state.get(_table_key(drawing, name))
+        if typed and any(typed.values()) and dict(typed) != drawing.typed.get(name):
+            drawing.choosing = True
+            _take_typed(drawing, name, typed)
+    _keep(drawing)
+
+
+def _choose(drawing: Drawing) -> None:
+    """Let a changed drawing be the chosen problem, whatever the browser still says."""
+    drawing.choosing = True
+    _keep(drawing)
+    st.session_state["problem"] = drawing.key
+
+
+def _keep(drawing: Drawing) -> None:
+    """Let the other pages know what is drawn; a sample is copied first."""
+    problem = drawing.problem
+    if problem is None or problem is drawing.kept:
         return
+    own = own_problems()
+    key = drawing.key
     if not drawing.starts_new and key in own and own[key][0].teaches == DRAWN:
         source, before = own[key]
         title = source.title if problem.name == before.name else problem.name
         own[key] = (Source(key, title, DRAWN), problem)
-        return
-    title = problem.name if drawing.starts_new else f"{problem.name}, edited"
-    drawing.starts_new = False
-    key = add_problem(problem, title, DRAWN)
-    state["drawing/of"] = state["problem"] = key
+    else:
+        title = problem.name if drawing.starts_new else f"{problem.name}, edited"
+        drawing.key = add_problem(problem, title, DRAWN)
+        drawing.starts_new = False
+        drawing.choosing = True
+    drawing.kept = problem
+
+
+def _drawing_of(key: str) -> Drawing:
+    """Return the drawing of the chosen problem, begun anew when another is chosen."""
+    drawing: Drawing | None = st.session_state.get("drawing")
+    if drawing is None:
+        return _begin(problem_document(base_problem(key)), key)
+    _take_missed(drawing)
+    if drawing.key == key:
+        drawing.choosing = False
+        return drawing
+    if drawing.choosing:
+        st.session_state["next problem"] = drawing.key
+        st.rerun()
+    return _begin(problem_document(base_problem(key)), key)
 
 
 def canvas(drawing: Drawing, first: str) -> None:
@@ -188,13 +232,17 @@ def tables(drawing: Drawing) -> None:
                 _links(drawing, document)
 
 
+def _table_key(drawing: Drawing, name: str) -> str:
+    return f"draw/{name}/{drawing.number}/{drawing.version(name)}"
+
+
 def _table(drawing: Drawing, name: str) -> None:
     document = drawing.document
     if drawing.refused and drawing.refused_in == name:
         st.error(drawing.refused, icon=":material/error:")
     base = drawing.base(name)
     shown = frame(base, name)
-    widget = f"draw/{name}/{drawing.number}/{drawing.version(name)}"
+    widget = _table_key(drawing, name)
     units = (document.get("time_unit", "ms"), document.get("memory_unit", "MiB"))
     whole = len(table(base, name)) <= MOST_ROWS
     st.data_editor(
@@ -333,7 +381,7 @@ def draw_editor(key: str) -> None:
         Key of the chosen problem. A sample, an upload or a generated problem stays as it is:
         the first edit makes a copy and chooses it.
     """
-    drawing = drawing_of(key)
+    drawing = _drawing_of(key)
     first = settings(drawing)
     if drawing.refused and drawing.refused_in == "settings":
         st.error(drawing.refused, icon=":material/error:")

@@ -35,6 +35,14 @@ class Drawing:
         Groups that are open, oldest first.
     starts_new : bool
         Begun empty: its first operator makes a problem of its own.
+    key : str
+        Key of the problem it is drawn from, then of the problem it is kept as.
+    problem, kept : Problem or None
+        What is drawn, if it has operators and was changed; and what of it the other pages know.
+    choosing : bool
+        The browser may not have heard yet that another problem is chosen.
+    typed : dict
+        What was last taken from each table.
     refused, refused_in : str or None
         Why the last edit was not made, and where it was tried.
     """
@@ -47,6 +55,11 @@ class Drawing:
     future: list[Document] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
     starts_new: bool = False
+    key: str = ""
+    problem: Problem | None = None
+    kept: Problem | None = None
+    choosing: bool = False
+    typed: dict[str, Any] = field(default_factory=dict)
     refused: str | None = None
     refused_in: str | None = None
     versions: dict[str, int] = field(default_factory=dict)
@@ -54,7 +67,7 @@ class Drawing:
 
     def from_browser(self, message: Mapping[str, Any] | None) -> Problem | None:
         """Take the edits of the canvas that are new; return the problem if it changed."""
-        if not message or message.get("rev") != self.rev:
+        if message is None or not self.has_news(message):
             return None
         changed: Problem | None = None
         for edit in message.get("list", ()):
@@ -67,6 +80,12 @@ class Drawing:
                 self.applied = max(item["seq"] for item in message["list"])
                 break
         return changed
+
+    def has_news(self, message: Mapping[str, Any] | None) -> bool:
+        """Whether a message of the browser has edits that were not taken yet."""
+        if not message or message.get("rev") != self.rev:
+            return False
+        return any(edit["seq"] > self.applied for edit in message.get("list", ()))
 
     def _one(self, edit: Edit) -> Problem | None:
         what = edit.get("do")
@@ -105,6 +124,7 @@ class Drawing:
         self.past = [*self.past[-MOST_STEPS + 1 :], self.document]
         self.future = []
         self._replace(document, source)
+        self.problem = problem or self.problem
         return problem
 
     def refuse(self, reason: str, source: str) -> None:
@@ -129,7 +149,9 @@ class Drawing:
 
     def _restored(self, document: Document) -> Problem | None:
         self._replace(document, "history")
-        return checked(document)
+        problem = checked(document)
+        self.problem = problem or self.problem
+        return problem
 
     def _replace(self, document: Document, source: str) -> None:
         self.document = document
@@ -143,6 +165,7 @@ class Drawing:
         for name in list(self.bases):
             if name != keep:
                 del self.bases[name]
+                self.typed.pop(name, None)
                 self.versions[name] = self.versions.get(name, 0) + 1
 
     def base(self, name: str) -> Document:
