@@ -23,6 +23,9 @@ from planner_core.search.state import Clock, SearchState
 RELATIVE_STEP = 1e-3
 """Where memory comes in no common step, limits closer than this share are not told apart."""
 
+SHORTEST_ROUND = 0.5
+"""Seconds; limits that had no answer within less of it have none to give."""
+
 
 def search_peak_memory(state: SearchState) -> None:
     """Improve the peak memory of ``state`` until it is content."""
@@ -43,11 +46,16 @@ def search_peak_memory(state: SearchState) -> None:
         state.raise_bound(np.inf, first.proved_by or "exhaustive search")
         return
     unanswered: set[float] = set()
+    round_began = time.monotonic()
     while not state.stopped() and state.schedule is not None:
         low, high = state.bound, state.value
         limit = _next_limit(low, high, step, unanswered)
         if limit is None:
-            return
+            if not unanswered or time.monotonic() - round_began < SHORTEST_ROUND:
+                return
+            # Time is left: what had no answer in its share is asked again, from below.
+            unanswered, round_began = set(), time.monotonic()
+            continue
         asked = _ask(state, limit, budget, share=0.3)
         if asked is None or asked.impossible or asked.empty:
             state.raise_bound(_above(limit, step), "makespan bound under this memory")
