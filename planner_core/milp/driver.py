@@ -202,8 +202,10 @@ def solve(
     -------
     MipResult
     """
+    if _contradicts_itself(model):
+        return MipResult("infeasible", None, np.inf)
     if model.columns == 0:
-        return _without_columns(model)
+        return MipResult("optimal", np.zeros(0), float(model.lp.offset_))
     stop = threading.Event()
     highs = highspy.Highs()
     highs.silent()
@@ -246,14 +248,11 @@ def solve(
     return _result(highs)
 
 
-def _without_columns(model: LinearModel) -> MipResult:
-    """Answer a model in which nothing is left to decide; HiGHS calls it empty."""
-    holds = np.all(np.asarray(model.lp.row_lower_) <= 0) and np.all(
-        np.asarray(model.lp.row_upper_) >= 0
-    )
-    if holds:
-        return MipResult("optimal", np.zeros(0), float(model.lp.offset_))
-    return MipResult("infeasible", None, np.inf)
+def _contradicts_itself(model: LinearModel) -> bool:
+    """Whether a row without variables cannot hold; without presolve HiGHS overlooks such rows."""
+    empty = np.diff(np.asarray(model.lp.a_matrix_.start_)) == 0
+    lower, upper = np.asarray(model.lp.row_lower_), np.asarray(model.lp.row_upper_)
+    return bool(np.any(empty & ((lower > 0) | (upper < 0))))
 
 
 def _result(highs: highspy.Highs) -> MipResult:

@@ -79,6 +79,12 @@ def test_memory_makes_the_pipeline_longer(memory, least):
     assert found.makespan == least
 
 
+def test_parameter_groups_alone_can_be_too_much():
+    problem = pipeline(2, 2, weights=2.0, memory=1.0)
+    tasks = compile_tasks(problem, problem.fixed_device)
+    assert answer(tasks, Grid.of(tasks, 1.0), 20) is None
+
+
 def test_building_stops_when_told():
     problem = pipeline(4, 8)
     tasks = compile_tasks(problem, problem.fixed_device)
