@@ -23,7 +23,13 @@ class Editor:
     def open(self, problem):
         self.page.goto(f"{self.server}/graph?problem={problem}")
         self.page.locator(SHOWN).first.wait_for()
+        self.wait("cy.nodes().length > 0")
+        self.settle()
         return self
+
+    def settle(self):
+        """Wait until nothing above the canvas will move it any more."""
+        self.page.locator("[data-test-script-state=notRunning]").wait_for()
 
     def draw_new(self):
         self.page.get_by_role("button", name="New graph").click()
