@@ -139,7 +139,6 @@ def check(args: argparse.Namespace) -> int:
 
 def pipeline(args: argparse.Namespace) -> int:
     """Write a pipeline as a problem file."""
-    from planner_core.formats import write_problem_file
     from planner_core.workloads import pipeline as make_pipeline
 
     problem = make_pipeline(
@@ -158,19 +157,28 @@ def pipeline(args: argparse.Namespace) -> int:
         memory=args.memory,
         name=args.name,
     )
-    write_problem_file(problem, args.output)
-    print(f"{args.output}: {_size(problem)}")
+    _write(problem, args.output)
     return EXIT_DONE
 
 
 def convert(args: argparse.Namespace) -> int:
-    """Read a problem of any kind and write it in another format."""
-    from planner_core.formats import write_problem_file
+    """Read a problem of any kind and write it in another format; say what that has no place for."""
+    from planner_core.formats import read_alternatives_file
 
     problem = _read(args.source, args)
-    write_problem_file(problem, args.target)
-    print(f"{args.target}: {_size(problem)}")
+    split = read_alternatives_file(args.source) is not None
+    _write(problem, args.target, ["the alternatives of operators (none is split)"] if split else [])
     return EXIT_DONE
+
+
+def _write(problem: Problem, path: str, left_out: Sequence[str] = ()) -> None:
+    """Write a problem, and say what of it the file has no place for."""
+    from planner_core.formats import write_problem_file
+
+    left_out = [*left_out, *write_problem_file(problem, path)]
+    print(f"{path}: {_size(problem)}")
+    if left_out:
+        print(f"{path} has no place for {'; '.join(left_out)}", file=sys.stderr)
 
 
 def samples(args: argparse.Namespace) -> int:

@@ -2,7 +2,8 @@
 
 Every module named in :data:`READERS` has ``sniff(data: bytes) -> bool`` and
 ``parse_problem(data: bytes, max_bytes: int) -> Problem``; every module named in
-:data:`WRITERS` has ``write_problem(problem, path)``. They are imported when first needed.
+:data:`WRITERS` has ``write_problem(problem, path) -> tuple[str, ...]``, which returns what the
+format has no place for. They are imported when first needed.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ READERS: dict[str, str] = {
 
 WRITERS: dict[str, str] = {
     ".json": "native",
+    ".graphml": "graphml",
+    ".dot": "dot",
+    ".gv": "dot",
+    ".zip": "csv_writer",
+    ".csv": "csv_writer",
 }
 """File name ending and the module that writes it."""
 
@@ -90,8 +96,13 @@ def read_alternatives_file(path: PathLike, max_bytes: int = FILE_LIMIT) -> Split
     return split
 
 
-def write_problem_file(problem: Problem, path: PathLike) -> None:
+def write_problem_file(problem: Problem, path: PathLike) -> tuple[str, ...]:
     """Write a problem in the format that the file name's ending names.
+
+    Returns
+    -------
+    tuple of str
+        What of the problem the format has no place for; empty for all but a single CSV table.
 
     Raises
     ------
@@ -103,4 +114,6 @@ def write_problem_file(problem: Problem, path: PathLike) -> None:
         raise InputError(
             f"'{path}' ends in '{ending}'; problems are written as {', '.join(WRITERS)}"
         )
-    import_module(f"{__name__}.{WRITERS[ending]}").write_problem(problem, path)
+    module = import_module(f"{__name__}.{WRITERS[ending]}")
+    left_out: tuple[str, ...] = module.write_problem(problem, path)
+    return left_out

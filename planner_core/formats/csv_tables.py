@@ -1,4 +1,7 @@
-"""Tables: one CSV file of operators, or a zip of operators, tensors, devices and links."""
+"""Tables: one CSV file of operators, or a zip of operators, tensors, devices and links.
+
+Reading; :mod:`planner_core.formats.csv_writer` writes them.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,18 @@ from planner_core.formats.records import (
     problem_of,
     tensors_of_edges,
     true_or_false,
+    whole,
 )
 from planner_core.problem import InputError, Problem
 
-TABLES = ("operators", "edges", "tensors", "parameter_groups", "devices", "links")
+TABLES = ("operators", "edges", "tensors", "parameter_groups", "devices", "links", "problem")
 """Names of the tables of a zip; only ``operators.csv`` must be there."""
 
 _REQUIRED = {
     "edges": ("source", "target"),
     "links": ("source", "target"),
     "tensors": ("id", "producer"),
+    "problem": (),
 }
 
 _ZIP = b"PK\x03\x04"
@@ -60,7 +65,9 @@ def parse_problem(data: bytes, max_bytes: int = UPLOAD_LIMIT) -> Problem:
     ``edges.csv`` (``source, target, size, transfer, tensor``) or ``tensors.csv`` (``id,
     producer, consumers, size, transfer, output``); ``parameter_groups.csv`` has ``id, size``,
     ``devices.csv`` ``id, type, memory, speed, host``, ``links.csv`` ``source, target, latency,
-    bandwidth, exclusive``. Columns are separated by commas, semicolons or tabs.
+    bandwidth, exclusive``, and the single row of ``problem.csv`` ``name, time_unit, memory_unit,
+    micro_batches, transfers, minimize, subject_to`` (measures separated by semicolons, budgets as
+    ``makespan=70``). Columns are separated by commas, semicolons or tabs.
 
     Parameters
     ----------
@@ -82,8 +89,9 @@ def parse_problem(data: bytes, max_bytes: int = UPLOAD_LIMIT) -> Problem:
         {"id": row["id"], "size": number(row.get("size") or 0, f"group '{row['id']}'", "size")}
         for row in rows.get("parameter_groups", ())
     ]
+    known = {str(group["id"]) for group in groups}
     for row in rows["operators"]:
-        record, group = operator_record(row["id"], row)
+        record, group = operator_record(row["id"], row, known)
         operators.append(record)
         if group is not None:
             groups.append(group)
@@ -98,7 +106,7 @@ def parse_problem(data: bytes, max_bytes: int = UPLOAD_LIMIT) -> Problem:
         tensors = tensors_of_edges((row["source"], row["target"], row) for row in rows["edges"])
     else:
         tensors = tensors_of_edges(_inputs(rows["operators"]))
-    return problem_of(operators, tensors, groups, cluster=_cluster(rows), name="tables")
+    return problem_of(operators, tensors, groups, rest=_rest(rows), name="tables")
 
 
 def _unzip(data: bytes, max_bytes: int) -> dict[str, bytes]:
@@ -190,11 +198,38 @@ def _tensor(row: Row) -> dict[str, Any]:
     return record
 
 
-def _cluster(rows: dict[str, list[Row]]) -> dict[str, Any] | None:
-    if "devices" not in rows:
-        if "links" in rows:
-            raise InputError("the zip holds links.csv without devices.csv; add the devices")
-        return None
+def _rest(rows: dict[str, list[Row]]) -> dict[str, Any]:
+    """Return the rest of the native document: cluster, units, micro-batches, objective."""
+    rest: dict[str, Any] = {}
+    if len(rows.get("problem", ())) > 1:
+        raise InputError("the table problem has several rows; keep one")
+    settings = rows["problem"][0] if rows.get("problem") else {}
+    for key in ("name", "time_unit", "memory_unit"):
+        if settings.get(key):
+            rest[key] = settings[key]
+    if settings.get("micro_batches"):
+        rest["micro_batches"] = whole(
+            settings["micro_batches"], "the table problem", "micro_batches"
+        )
+    objective: dict[str, Any] = {}
+    if settings.get("minimize"):
+        objective["minimize"] = names(settings["minimize"])
+    for budget in names(settings.get("subject_to", "")):
+        measure, _, limit = budget.partition("=")
+        budgets = objective.setdefault("subject_to", {})
+        budgets[measure.strip()] = number(limit, "the table problem", f"budget {measure.strip()}")
+    if objective:
+        rest["objective"] = objective
+    if "devices" in rows:
+        rest["cluster"] = _cluster(rows)
+        if settings.get("transfers"):
+            rest["cluster"]["transfers"] = settings["transfers"]
+    elif "links" in rows:
+        raise InputError("the zip holds links.csv without devices.csv; add the devices")
+    return rest
+
+
+def _cluster(rows: dict[str, list[Row]]) -> dict[str, Any]:
     devices: list[dict[str, Any]] = []
     for row in rows["devices"]:
         where = f"device '{row['id']}'"

@@ -1,4 +1,4 @@
-"""DOT files (Graphviz), parsed by pydot into a networkx graph; needs the extra ``dot``."""
+"""DOT files (Graphviz); reading them needs the extra ``dot`` (pydot), writing does not."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import io
 import re
 from typing import Any
 
-from planner_core.formats.graph_records import problem_of_networkx
-from planner_core.formats.json_text import UPLOAD_LIMIT, check_size
+from planner_core.formats.graph_records import REST, networkx_of_problem, problem_of_networkx
+from planner_core.formats.json_text import UPLOAD_LIMIT, PathLike, check_size, write_text
 from planner_core.formats.records import DEVICES
 from planner_core.problem import InputError, NotApplicable, Problem
 
@@ -69,30 +69,33 @@ def _networkx(dot: Any) -> Any:
     import networkx as nx
 
     graph: Any = nx.MultiDiGraph() if dot.get_type() == "digraph" else nx.MultiGraph()
+    graph.graph.update(_fields(dot))
     defaults: dict[str, str] = {}
     waiting = [dot]
     edges: list[tuple[str, str, dict[str, str]]] = []
     while waiting:
         part = waiting.pop()
         for node in part.get_nodes():
-            name = _bare(node.get_name())
-            fields = {key: _bare(value) for key, value in node.get_attributes().items()}
-            if name == "node":
+            name, fields = node.get_name(), _fields(node)
+            if name == "node":  # in quotes it is an operator of that name
                 defaults |= fields
             elif name not in ("edge", "graph"):
-                graph.add_node(name, **fields)
+                graph.add_node(_bare(name), **fields)
         for edge in part.get_edges():
             ends = edge.get_source(), edge.get_destination()
             if not all(isinstance(end, str) for end in ends):
                 raise InputError("an edge of the DOT file joins groups of nodes; write each edge")
-            fields = {key: _bare(value) for key, value in edge.get_attributes().items()}
-            edges.append((_port_free(ends[0]), _port_free(ends[1]), fields))
+            edges.append((_port_free(ends[0]), _port_free(ends[1]), _fields(edge)))
         waiting += part.get_subgraphs()
     for source, target, fields in edges:
         graph.add_edge(source, target, **fields)
     for name in graph.nodes:
         graph.nodes[name].update(defaults | graph.nodes[name])
     return graph
+
+
+def _fields(part: Any) -> dict[str, str]:
+    return {_bare(key): _bare(value) for key, value in part.get_attributes().items()}
 
 
 def _bare(text: object) -> str:
@@ -106,3 +109,38 @@ def _bare(text: object) -> str:
 def _port_free(end: str) -> str:
     """Return the node of an edge's end: what follows an unquoted colon is a port."""
     return _bare(end if end.startswith('"') else end.split(":")[0])
+
+
+def write_problem(problem: Problem, path: PathLike) -> tuple[str, ...]:
+    """Write a problem as DOT; everything in it is carried.
+
+    Raises
+    ------
+    InputError
+        If a name cannot stand in such a file, or the file cannot be written.
+    """
+    graph = networkx_of_problem(problem)
+    # In strings of DOT only \" is an escape, so the JSON is to hold no backslash before it.
+    rest = graph.graph[REST].replace("\\\\", "\\u005c").replace('\\"', "\\u0022")
+    lines = ["digraph {", f"  {_quoted(REST)}={_quoted(rest)};"]
+    for name, fields in graph.nodes(data=True):
+        lines.append(f"  {_quoted(name)} {_attributes(fields)};")
+    for source, target, fields in graph.edges(data=True):
+        lines.append(f"  {_quoted(source)} -> {_quoted(target)} {_attributes(fields)};")
+    write_text("\n".join([*lines, "}"]) + "\n", path)
+    return ()
+
+
+def _attributes(fields: dict[str, Any]) -> str:
+    return "[" + ", ".join(f"{_quoted(key)}={_quoted(fields[key])}" for key in fields) + "]"
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    if text.endswith("\\") or '\\"' in text:
+        raise InputError(
+            f"'{text[:60]}' cannot be written in DOT: a backslash must not stand before a quote "
+            "or at the end; rename it or write a .json file"
+        )
+    escaped = text.replace('"', '\\"')
+    return f'"{escaped}"'

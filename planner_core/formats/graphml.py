@@ -1,11 +1,11 @@
-"""GraphML files, read with networkx."""
+"""GraphML files, read and written with networkx."""
 
 from __future__ import annotations
 
 import re
 
-from planner_core.formats.graph_records import problem_of_networkx
-from planner_core.formats.json_text import UPLOAD_LIMIT, check_size
+from planner_core.formats.graph_records import networkx_of_problem, problem_of_networkx
+from planner_core.formats.json_text import UPLOAD_LIMIT, PathLike, check_size, write_text
 from planner_core.formats.records import DEVICES
 from planner_core.problem import InputError, Problem
 
@@ -30,7 +30,8 @@ def parse_problem(data: bytes, max_bytes: int = UPLOAD_LIMIT, *, devices: int = 
     max_bytes : int
         Largest content accepted.
     devices : int
-        Number of like devices with free links: GraphML has no place for a cluster.
+        Number of like devices with free links, where the file is none of this library's and
+        so says nothing of a cluster.
 
     Raises
     ------
@@ -54,3 +55,17 @@ def parse_problem(data: bytes, max_bytes: int = UPLOAD_LIMIT, *, devices: int = 
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"the file is not GraphML that can be read: {reason}") from None
     return problem_of_networkx(graph, str(graph.graph.get("name", "GraphML"))[:200], devices)
+
+
+def write_problem(problem: Problem, path: PathLike) -> tuple[str, ...]:
+    """Write a problem as GraphML; everything in it is carried.
+
+    Raises
+    ------
+    InputError
+        If a name cannot stand in such a file, or the file cannot be written.
+    """
+    import networkx as nx
+
+    write_text("\n".join(nx.generate_graphml(networkx_of_problem(problem))) + "\n", path)
+    return ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,15 @@ def write_text(text: str, path: PathLike) -> None:
     InputError
         If the file cannot be written.
     """
-    try:
+    with writing(path):
         Path(path).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def writing(path: PathLike) -> Iterator[None]:
+    """Turn what the operating system says of a file to be written into an InputError."""
+    try:
+        yield
     except OSError as error:
         raise InputError(f"cannot write '{path}': {_why(error)}") from None
 

@@ -58,9 +58,16 @@ def read_problem(path: PathLike, max_bytes: int = FILE_LIMIT) -> Problem:
     return parse_problem(read_bytes(path, max_bytes), max_bytes)
 
 
-def write_problem(problem: Problem, path: PathLike) -> None:
-    """Write a problem as a native file; InputError if the file cannot be written."""
+def write_problem(problem: Problem, path: PathLike) -> tuple[str, ...]:
+    """Write a problem as a native file, which carries everything.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
     write_text(dump_object(problem_document(problem)), path)
+    return ()
 
 
 def problem_from_document(document: dict[str, Any]) -> Problem:

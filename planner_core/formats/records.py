@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from planner_core.formats.native import problem_from_document
@@ -20,6 +21,8 @@ SIZE_NAMES = ("size", "bytes", "data", "weight")
 
 DEVICES = 4
 """Devices assumed where a file describes none."""
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def number(text: object, where: str, column: str) -> float:
@@ -56,7 +59,9 @@ def names(text: object) -> list[str]:
     return [part.strip() for part in str(text).split(";") if part.strip()]
 
 
-def operator_record(name: str, fields: Mapping[str, object]) -> tuple[Row, Row | None]:
+def operator_record(
+    name: str, fields: Mapping[str, object], groups: Collection[str] = ()
+) -> tuple[Row, Row | None]:
     """Return the native record of an operator and of the parameter group it has to itself.
 
     Parameters
@@ -67,6 +72,8 @@ def operator_record(name: str, fields: Mapping[str, object]) -> tuple[Row, Row |
         ``kind``, ``stage``, ``micro_batch``, ``devices``, ``stream``, ``workspace``,
         ``colocate``, ``parameters`` (names of groups, or the size of one of its own). Empty
         fields and others are passed over.
+    groups : collection of str
+        Parameter groups that are known already: their names are not taken for sizes.
 
     Raises
     ------
@@ -97,14 +104,22 @@ def operator_record(name: str, fields: Mapping[str, object]) -> tuple[Row, Row |
         row["devices"] = names(given["devices"])
     group: Row | None = None
     if "parameters" in given:
-        try:
-            own = float(str(given["parameters"]))
-        except ValueError:
-            row["parameters"] = names(given["parameters"])
+        used = names(given["parameters"])
+        own = None if used[0] in groups else _float(used)
+        if own is None:
+            row["parameters"] = used
         else:
             group = {"id": f"weights of {name}", "size": number(own, where, "parameters")}
             row["parameters"] = [group["id"]]
     return row, group
+
+
+def _float(words: list[str]) -> float | None:
+    """Return the number that a single word is, or None."""
+    try:
+        return float(words[0]) if len(words) == 1 else None
+    except ValueError:
+        return None
 
 
 def tensors_of_edges(edges: Iterable[tuple[str, str, Mapping[str, object]]]) -> list[Row]:
@@ -127,6 +142,7 @@ def tensors_of_edges(edges: Iterable[tuple[str, str, Mapping[str, object]]]) -> 
         transfer = number(given, where, "transfer") if given else None
         named = str(fields.get("tensor", "")).strip()
         place = (source, named) if named else (source, size, transfer)
+        output = str(fields.get("output", "")).strip()
         row = rows.get(place)
         if row is None:
             row = {"id": named, "producer": source, "consumers": [], "size": size}
@@ -135,6 +151,8 @@ def tensors_of_edges(edges: Iterable[tuple[str, str, Mapping[str, object]]]) -> 
             rows[place] = row
         elif (row["size"], row.get("transfer")) != (size, transfer):
             raise InputError(f"{where} gives tensor '{named}' another size or transfer; give one")
+        if output and true_or_false(output, where, "output"):
+            row["output"] = True
         if target not in row["consumers"]:
             row["consumers"].append(target)
     tensors = list(rows.values())
@@ -159,7 +177,7 @@ def problem_of(
     tensors: list[Row],
     groups: list[Row],
     *,
-    cluster: Row | None = None,
+    rest: Row | None = None,
     name: str,
     devices: int = DEVICES,
 ) -> Problem:
@@ -168,8 +186,9 @@ def problem_of(
     Parameters
     ----------
     operators, tensors, groups : lists of native records
-    cluster : native record, optional
-        Default ``devices`` like devices with free links, of the types the durations name.
+    rest : native document, optional
+        What else the file says. A cluster it does not describe is ``devices`` like devices with
+        free links, of the types the durations name.
     name : str
     devices : int
 
@@ -178,27 +197,82 @@ def problem_of(
     InputError
         As for a native file.
     """
-    if cluster is None:
-        types: dict[str, None] = {}
-        for row in operators:
-            if isinstance(row["duration"], dict):
-                types.update(dict.fromkeys(row["duration"]))
-        kinds: list[str | None] = [*types] or [None]
-        listed = {name for row in operators for name in row.get("devices", ())}
-        ids = sorted(listed) or [f"gpu{k}" for k in range(devices)]
-        cluster = {
-            "devices": [
-                {"id": device} | ({"type": kind} if kind else {})
-                for device, kind in zip(ids, kinds * len(ids), strict=False)
-            ]
-        }
-    return problem_from_document(
-        {
-            "format": PROBLEM_FORMAT,
-            "name": name,
-            "operators": operators,
-            "tensors": tensors,
-            "parameter_groups": groups,
-            "cluster": cluster,
-        }
-    )
+    document = {"format": PROBLEM_FORMAT, "name": name, **(rest or {})}
+    document.setdefault("cluster", _assumed_cluster(operators, devices))
+    document["operators"] = operators
+    document["tensors"] = [*tensors, *document.get("tensors", ())]
+    document["parameter_groups"] = [*document.get("parameter_groups", ()), *groups]
+    return problem_from_document(document)
+
+
+def _assumed_cluster(operators: list[Row], devices: int) -> Row:
+    types: dict[str, None] = {}
+    for row in operators:
+        if isinstance(row["duration"], dict):
+            types.update(dict.fromkeys(row["duration"]))
+    kinds: list[str | None] = [*types] or [None]
+    listed = {name for row in operators for name in row.get("devices", ())}
+    ids = sorted(listed) or [f"gpu{k}" for k in range(devices)]
+    return {
+        "devices": [
+            {"id": device} | ({"type": kind} if kind else {})
+            for device, kind in zip(ids, kinds * len(ids), strict=False)
+        ]
+    }
+
+
+def flat_operator(row: Row) -> Row:
+    """Return a native operator record as :func:`operator_record` reads it, without its id.
+
+    Raises
+    ------
+    InputError
+        If a name cannot stand in a table or graph file.
+    """
+    where = f"operator '{row['id']}'"
+    flat: Row = {}
+    for key, value in row.items():
+        if key == "id":
+            continue
+        if isinstance(value, dict):
+            for kind, time in value.items():
+                flat[f"duration {plain(kind, 'device type')}"] = time
+        elif isinstance(value, list):
+            flat[key] = listed(value, f"{key} of {where}")
+        else:
+            flat[key] = plain(value, f"{key} of {where}") if isinstance(value, str) else value
+    return flat
+
+
+def plain(name: str, what: str) -> str:
+    """Return a name that tables and graph files give back as it is.
+
+    Raises
+    ------
+    InputError
+        If it begins or ends with white space, is "None" or holds a character that XML does not
+        know.
+    """
+    if name != name.strip() or name in ("", "None") or _UNPRINTABLE.search(name):
+        raise InputError(
+            f"{what} '{name[:60]}' cannot be written here: names must not begin or end with "
+            "white space, be 'None' or hold control characters; rename it or write a .json file"
+        )
+    return name
+
+
+def listed(values: Iterable[str], what: str) -> str:
+    """Return names as the list separated by semicolons that :func:`names` reads.
+
+    Raises
+    ------
+    InputError
+        If a name cannot stand in such a list.
+    """
+    for name in values:
+        if ";" in plain(name, what):
+            raise InputError(
+                f"{what} '{name[:60]}' cannot be written here: in lists of names, semicolons "
+                "separate them; rename it or write a .json file"
+            )
+    return ";".join(values)
