@@ -190,6 +190,19 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         help="wall-clock seconds, everything included (default 60)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of random choices")
+    parser.add_argument(
+        "--merging",
+        default="automatic",
+        metavar="NAME",
+        help="merge operators before the search: automatic (default), none, chains, producers, "
+        "consumers, siblings, 'heavy edges', levels, stages or combined",
+    )
+    parser.add_argument(
+        "--merging-cap",
+        type=float,
+        metavar="X",
+        help="work a merged operator may hold, in the time unit (default 0.2 %% of the bound)",
+    )
 
 
 def _add_pipeline(group: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

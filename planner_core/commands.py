@@ -256,9 +256,15 @@ def _searched(
         events.append(event)
         line(event)
 
+    options = Options(
+        time_limit=max(left, 0.01),
+        seed=args.seed,
+        merging=args.merging,
+        merging_cap=args.merging_cap,
+    )
+
     def work() -> None:
         try:
-            options = Options(time_limit=max(left, 0.01), seed=args.seed)
             if split is None:
                 answer.append(search.plan(problem, options, on_progress=tell, cancel=cancel))
                 return
@@ -266,9 +272,9 @@ def _searched(
 
             # Its schedules are of other operators, so they cannot stand in for a late answer.
             left_now = args.time_limit - (time.monotonic() - args.started)  # the import took some
-            options = replace(options, time_limit=max(left_now, 0.01))
+            left_options = replace(options, time_limit=max(left_now, 0.01))
             chosen = plan_split(
-                split, options, lambda event: tell(replace(event, schedule=None)), cancel
+                split, left_options, lambda event: tell(replace(event, schedule=None)), cancel
             )
             answer.append(chosen.plan)
         except BaseException as error:

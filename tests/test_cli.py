@@ -162,6 +162,17 @@ def test_plan_prints_and_writes(problem_file, tmp_path, capsys, stub):
     assert run(capsys, "check", problem_file, output)[0] == 0
 
 
+@pytest.mark.parametrize("command", ["plan", "compare"])
+def test_the_merging_level_reaches_the_search(command, problem_file, capsys, stub):
+    calls = stub(lambda problem, tell, cancel: solved(problem))
+    flags = ("--merging", "heavy edges", "--merging-cap", 2.5)
+    assert run(capsys, command, problem_file, *flags)[0] == 0
+    assert (calls[0][1].merging, calls[0][1].merging_cap) == ("heavy edges", 2.5)
+    code, _, err = run(capsys, command, problem_file, "--merging", "magic")
+    assert code == 2
+    assert "there is no merging 'magic'; use one of automatic, none" in err
+
+
 def test_the_time_limit_counts_from_the_start_of_the_program(problem_file, capsys, stub):
     calls = stub(lambda problem, tell, cancel: solved(problem))
     main(["plan", str(problem_file), "--time-limit", "60"], started=time.monotonic() - 20)

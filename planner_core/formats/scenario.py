@@ -67,6 +67,10 @@ def settings_document(settings: Settings) -> dict[str, Any]:
         document["micro_batches"] = settings.micro_batches
     if settings.time_limit != TIME_LIMIT:
         document["time_limit"] = settings.time_limit
+    if settings.merging != "automatic":
+        document["merging"] = settings.merging
+    if settings.merging_cap is not None:
+        document["merging_cap"] = settings.merging_cap
     if settings.cluster is not None:
         document["cluster"] = cluster_document(settings.cluster)
     return document
@@ -117,4 +121,6 @@ def _settings(record: dict[str, Any]) -> Settings:
         micro_batches=record.get("micro_batches"),
         cluster=cluster,
         time_limit=record.get("time_limit", TIME_LIMIT),
+        merging=record.get("merging", "automatic"),
+        merging_cap=record.get("merging_cap"),
     )

@@ -193,6 +193,10 @@ class SettingsRecord(TypedDict):
     memory: NotRequired[Annotated[Number, Field(description="limit of every device")]]
     micro_batches: NotRequired[Annotated[int, Field(ge=1, le=INT32_MAX)]]
     time_limit: NotRequired[Annotated[Positive, Field(description="seconds")]]
+    merging: NotRequired[Annotated[str, Field(description="automatic, none, or a heuristic")]]
+    merging_cap: NotRequired[
+        Annotated[Number, Field(description="work a macro-operator may hold, in the time unit")]
+    ]
     cluster: NotRequired[ClusterRecord]
 
 

@@ -18,7 +18,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     "heavy edges": ("heavy edges", "heavy edges, odd"),
     "levels": ("levels",),
     "stages": ("stages",),
-    "auto": (
+    "combined": (
         "chains",
         "producers",
         "consumers",
@@ -38,7 +38,7 @@ WORTHWHILE = 0.03
 
 def merge(
     problem: Problem,
-    method: str = "auto",
+    method: str = "combined",
     *,
     cap: float | None = None,
     cap_share: float = CAP_SHARE,
@@ -56,7 +56,7 @@ def merge(
         One of :data:`METHODS`: ``chains`` (one producer, one consumer), ``producers`` (into the
         only producer), ``consumers`` (into the only consumer), ``siblings`` (equal neighbours),
         ``heavy edges`` (the heaviest tensors disappear), ``levels`` (neighbours on a level),
-        ``stages`` (stretches of a topological order), ``auto`` (the first five by turns).
+        ``stages`` (stretches of a topological order), ``combined`` (the first five by turns).
     cap : float, optional
         Work (least duration) one macro-operator may hold, in the time unit; default
         ``cap_share`` × max(critical path, work over devices).

@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from planner_core.problem.checks import check_problem
 from planner_core.problem.cluster import Cluster
+from planner_core.problem.errors import InputError
 from planner_core.problem.micro_batches import with_micro_batches
 from planner_core.problem.objective import Objective
 from planner_core.problem.problem import Problem
 
 TIME_LIMIT = 30.0
 """Seconds a search takes unless told otherwise."""
+
+MERGINGS: dict[str, str] = {
+    "automatic": "large graphs are merged step by step, small ones searched as they are",
+    "none": "every operator is planned by itself",
+    "chains": "an operator joins its only producer if it is that one's only consumer",
+    "producers": "an operator joins its only producer",
+    "consumers": "an operator joins its only consumer",
+    "siblings": "operators with the same producers and the same consumers join",
+    "heavy edges": "the two ends of the largest tensors join",
+    "levels": "neighbours that no path connects join",
+    "stages": "stretches of a topological order join",
+    "combined": "chains, producers, consumers, siblings and heavy edges by turns",
+}
+"""Merging levels and what each does."""
+
+
+def check_merging(merging: str, cap: float | None) -> None:
+    """Refuse a merging level that does not exist or a cap that cannot be.
+
+    Raises
+    ------
+    InputError
+    """
+    if merging not in MERGINGS:
+        raise InputError(f"there is no merging '{merging}'; use one of {', '.join(MERGINGS)}")
+    if cap is None:
+        return
+    if merging in ("automatic", "none"):
+        raise InputError(
+            f"merging '{merging}' takes no cap; name a heuristic such as 'combined' for it"
+        )
+    if not 0 <= cap < math.inf:
+        raise InputError(f"the merging cap is {cap:g}; use a finite number of 0 or more")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -31,6 +66,10 @@ class Settings:
     cluster : Cluster, optional
     time_limit : float
         Wall-clock seconds.
+    merging : str
+        One of :data:`MERGINGS`.
+    merging_cap : float, optional
+        Work a macro-operator may hold, in the time unit.
     """
 
     minimize: tuple[str, ...] | None = None
@@ -39,6 +78,11 @@ class Settings:
     micro_batches: int | None = None
     cluster: Cluster | None = None
     time_limit: float = TIME_LIMIT
+    merging: str = "automatic"
+    merging_cap: float | None = None
+
+    def __post_init__(self) -> None:
+        check_merging(self.merging, self.merging_cap)
 
     def apply(self, problem: Problem) -> Problem:
         """Return the problem with these settings.

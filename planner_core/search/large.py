@@ -3,18 +3,21 @@
 The graph is merged with several caps on the work of a macro-operator. Each merged problem is
 planned with list schedules and local search (with the whole makespan search where few enough
 macro-operators are left), un-merged, timed exactly and offered; improving it operator by
-operator is left to the local search that follows.
+operator is left to the local search that follows. A user can name one heuristic and one cap
+instead, for any graph and any measure.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from planner_core.merging.merged import Merged
 from planner_core.merging.upper_level import merge
 from planner_core.problem import NotApplicable, Problem
 from planner_core.schedule import Schedule
+from planner_core.search.guarded import run_guarded
 from planner_core.search.progress import Progress
 from planner_core.search.state import Clock, SearchState
 
@@ -63,6 +66,31 @@ def search_merged(state: SearchState, search: Search) -> None:
         _plan(state, merged, search, now + (end - now) / (len(CAP_SHARES) - n))
 
 
+def search_merged_by(state: SearchState, search: Search) -> None:
+    """Offer what the graph merged as the options say gives to ``state``.
+
+    Parameters
+    ----------
+    state : SearchState
+        Whose options name a heuristic.
+    search : callable
+        Search for the state's measure on one problem.
+    """
+    options = state.options
+    deadline = time.monotonic() + SHARE * state.clock.remaining
+
+    def work() -> None:
+        merged = merge(
+            state.problem, options.merging, cap=options.merging_cap, stopped=state.stopped
+        )
+        smaller = merged.n_macros < state.problem.graph.n_operators
+        if smaller and not state.stopped() and time.monotonic() < deadline:
+            _plan(state, merged, search, deadline)
+
+    state.enter("merging operators")
+    run_guarded(work, state, deadline, "search of a merged graph")
+
+
 def _merged_graphs(state: SearchState) -> Iterator[Merged]:
     """Yield the graph merged with growing caps, each noticeably smaller than the one before."""
     size = float(state.problem.graph.n_operators)
@@ -86,8 +114,15 @@ def _plan(state: SearchState, merged: Merged, search: Search, deadline: float) -
         state.enter(f"{what}: {event.phase}", event.model_size, size)
 
     clock = Clock(time.monotonic(), min(deadline, state.clock.deadline))
-    inner = SearchState(merged.problem, "makespan", clock, state.cancel, relay)
-    if size <= WHOLE_SEARCH:
+    inner = SearchState(
+        merged.problem,
+        state.measure_name,
+        clock,
+        state.cancel,
+        relay,
+        options=replace(state.options, merging="none", merging_cap=None),
+    )
+    if size <= WHOLE_SEARCH or state.measure_name != "makespan":
         search(inner)
         found = [] if inner.schedule is None else [(inner.found_by or "search", inner.schedule)]
     else:

@@ -44,6 +44,7 @@ def search_next_levels(first: SearchState) -> Plan:
             first.clock.until(1.0 / (len(names) - i + 1)),
             first.cancel,
             _relay(first, name),
+            options=first.options,
         )
         state.offer(last.schedule, last.found_by or "search")
         if state.schedule is None:

@@ -12,6 +12,7 @@ from planner_core.baselines import compiled_templates, expert_schedules, quick_t
 from planner_core.bounds import makespan_bounds
 from planner_core.problem import InputError, Problem
 from planner_core.schedule import Schedule
+from planner_core.search.guarded import run_guarded
 from planner_core.search.horizon import PROOF_COLUMNS, HorizonSearch
 from planner_core.search.large import is_worth_merging, search_merged
 from planner_core.search.questions import FreeQuestion, PlacedQuestion
@@ -21,10 +22,6 @@ from planner_core.search.state import SearchState
 
 ASK_ALONE = 30_000
 """A first MIP up to this many columns is answered before local search would have warmed up."""
-
-
-LEAVING_SECONDS = 0.3
-"""How long a search that is told to stop is waited for."""
 
 SETTLING = 0.3
 """Share of the time that exhaustive search of a tiny problem gets."""
@@ -52,28 +49,9 @@ MIP_OPERATORS = 6000
 
 
 def search_makespan(state: SearchState) -> None:
-    """Improve incumbent and bound of ``state`` until it is content, or late, or cancelled.
-
-    On a fresh machine code is compiled first, which takes seconds and cannot be interrupted; so
-    the search has a thread of its own, which is left behind when time is up.
-    """
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            _search(state)
-        except BaseException as failure:
-            failures.append(failure)
-
-    thread = threading.Thread(target=run, daemon=True, name="makespan search")
-    thread.start()
-    while thread.is_alive() and state.clock.remaining > 0 and not state.cancel.is_set():
-        thread.join(0.02)
-    thread.join(LEAVING_SECONDS)
-    if thread.is_alive():
+    """Improve incumbent and bound of ``state`` until it is content, or late, or cancelled."""
+    if not run_guarded(lambda: _search(state), state, state.clock.deadline, "makespan search"):
         state.on_progress = None
-    elif failures:
-        raise failures[0]
 
 
 def _search(state: SearchState) -> None:
@@ -112,7 +90,7 @@ def _search(state: SearchState) -> None:
             branch_and_bound(state, BRANCHING * state.clock.remaining)
         if state.stopped():
             return
-    if is_worth_merging(problem):
+    if state.options.merging == "automatic" and is_worth_merging(problem):
         search_merged(state, search_makespan)
         if state.stopped():
             return

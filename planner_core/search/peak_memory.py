@@ -106,7 +106,9 @@ def _ask(state: SearchState, limit: float, budget: float, share: float) -> Searc
             state.offer(event.schedule, event.found_by or "search")
         state.enter(f"memory {limit:g}: {event.phase}", event.model_size)
 
-    inner = SearchState(problem, "makespan", clock, state.cancel, relay, target=budget)
+    inner = SearchState(
+        problem, "makespan", clock, state.cancel, relay, target=budget, options=state.options
+    )
     search_makespan_within(inner)
     if inner.schedule is not None:
         state.offer(inner.schedule, inner.found_by or "search")

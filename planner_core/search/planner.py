@@ -73,7 +73,16 @@ def plan(
 
 
 def search_measure(state: SearchState) -> None:
-    """Improve the measure of ``state`` until it is content."""
+    """Improve the measure of ``state`` until it is content, merged first if the options say so."""
+    if state.options.merging not in ("automatic", "none"):
+        from planner_core.search.large import search_merged_by
+
+        search_merged_by(state, _search_unmerged)
+    if not state.stopped():
+        _search_unmerged(state)
+
+
+def _search_unmerged(state: SearchState) -> None:
     if state.measure_name == "makespan":
         from planner_core.search.budgets import search_makespan_within
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import IO, Any
 
 from planner_core.formats.native import problem_document
@@ -123,7 +123,7 @@ class SolveProcess:
             threading.Thread(target=target, args=(worker,), daemon=True).start()
         request = {
             "problem": problem_document(self.problem),
-            "options": {"time_limit": self.options.time_limit, "seed": self.options.seed},
+            "options": asdict(self.options),
         }
         try:
             stdin = _pipe(worker.child.stdin)

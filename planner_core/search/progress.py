@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from planner_core.problem.settings import check_merging
 from planner_core.schedule import Schedule, relative_gap
 
 
@@ -19,10 +20,28 @@ class Options:
         Wall-clock seconds, everything included.
     seed : int
         Of every random choice; equal seeds repeat the same choices (not the same timing).
+    merging : str
+        ``automatic``, ``none`` or the heuristic by which operators are merged before the
+        search, see :data:`~planner_core.problem.settings.MERGINGS`. A plan of the merged graph
+        is un-merged and improved operator by operator, and bounds are always those of the
+        graph as given.
+    merging_cap : float, optional
+        Work (least duration) a macro-operator may hold, in the time unit; by default 0.2 % of
+        max(critical path, work over devices).
+
+    Raises
+    ------
+    InputError
+        If the merging is unknown or its cap negative.
     """
 
     time_limit: float = 60.0
     seed: int = 0
+    merging: str = "automatic"
+    merging_cap: float | None = None
+
+    def __post_init__(self) -> None:
+        check_merging(self.merging, self.merging_cap)
 
 
 @dataclass(frozen=True)

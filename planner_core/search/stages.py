@@ -98,7 +98,9 @@ def search_stages(state: SearchState, search: Search) -> None:
     end = time.monotonic() + SHARE * state.clock.remaining
     state.enter("expert schedules on derived stages")
     _offer_experts(state, time.monotonic() + EXPERT_SHARE * (end - time.monotonic()))
-    rivals = list(_rivals(state, time.monotonic() + LOOK_SHARE * (end - time.monotonic())))
+    rivals: list[_Rival] = []
+    if state.options.merging != "none":  # every partition is searched with its cells merged
+        rivals += _rivals(state, time.monotonic() + LOOK_SHARE * (end - time.monotonic()))
     rivals.sort(key=lambda rival: rival.value)
     rivals = rivals[:SEARCHED]
     for n in range(ROUNDS):

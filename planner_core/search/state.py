@@ -12,6 +12,8 @@ from planner_core.problem import RELATIVE_TOLERANCE, Problem
 from planner_core.schedule import Plan, Schedule, measure, proves_optimal, validate
 from planner_core.search.progress import Cancellation, ModelSize, OnProgress, Options, Progress
 
+DEFAULT_OPTIONS = Options()
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -56,6 +58,8 @@ class SearchState:
     on_progress : callable or None
     target : float
         The search may stop at a value this small (or once the bound passes it).
+    options : Options
+        How to search; the time limit is the clock's.
     """
 
     def __init__(
@@ -66,9 +70,11 @@ class SearchState:
         cancel: Cancellation,
         on_progress: OnProgress | None = None,
         target: float = -np.inf,
+        options: Options = DEFAULT_OPTIONS,
     ) -> None:
         self.problem, self.measure_name, self.clock = problem, measure_name, clock
         self.cancel, self.on_progress, self.target = cancel, on_progress, target
+        self.options = options
         self.schedule: Schedule | None = None
         self.value = np.inf
         self.bound = 0.0
@@ -198,4 +204,5 @@ def new_state(
         Clock.start(options.time_limit),
         cancel or Cancellation(),
         on_progress,
+        options=options,
     )

@@ -17,6 +17,8 @@ FULL = Settings(
     micro_batches=5,
     cluster=Cluster.uniform(4, memory=7.0, latency=0.5, bandwidth=2.0),
     time_limit=12.0,
+    merging="chains",
+    merging_cap=4.5,
 )
 
 
@@ -45,6 +47,9 @@ def test_settings_change_the_problem():
         ({"settings": {"memory": -1}}, "memory"),
         ({"settings": {"minimize": "speed"}}, "one of"),
         ({"settings": {"time_limit": 0}}, "above 0"),
+        ({"settings": {"merging": "magic"}}, "no merging 'magic'"),
+        ({"settings": {"merging": "chains", "merging_cap": -1}}, "merging_cap"),
+        ({"settings": {"merging_cap": 1}}, "takes no cap"),
         ({"settings": {"cluster": {"devices": [{"id": "gpu0", "colour": 1}]}}}, "'gpu0'"),
         ({"settings": {"cluster": {"devices": [{"id": "tpu"}]}}}, "gpu0"),
         ({"setting": {}}, "did you mean 'settings'"),

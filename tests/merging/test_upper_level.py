@@ -130,7 +130,7 @@ def chain_and_fork() -> Problem:
         ("siblings", ["a", "b", "c", "de", "f"]),
         ("levels", ["a", "b", "c", "de", "f"]),
         ("stages", ["abcde", "f"]),
-        ("auto", ["abcde", "f"]),
+        ("combined", ["abcde", "f"]),
     ],
 )
 def test_what_each_heuristic_merges(method, macros):

@@ -19,6 +19,9 @@ mode = sys.argv[1]
 request = sys.stdin.readline()
 if request:
     problem = problem_from_document(json.loads(request)["problem"])
+    if mode == "options":
+        send({"event": "error", "message": json.dumps(json.loads(request)["options"])})
+        sys.exit(0)
     if mode == "refuse":
         send({"event": "error", "message": "device 'gpu0' needs at least 3"})
         sys.exit(0)

@@ -1,3 +1,4 @@
+import json
 import os
 import sys
 import time
@@ -45,6 +46,14 @@ def test_incumbents_and_plan_arrive():
     assert known.history == [(0.1, known.plan.value, 1.0)]
     assert validate(job.problem, known.plan.schedule) == []
     assert known.plan.problem is job.problem
+
+
+def test_every_option_reaches_the_worker():
+    options = Options(time_limit=7, seed=3, merging="levels", merging_cap=2.0)
+    job = SolveProcess(pipeline(2, 2), options)
+    job.start(worker("options"))
+    assert job.finished.wait(20)
+    assert Options(**json.loads(job.snapshot().error)) == options
 
 
 def test_a_crash_is_reported_and_loses_nothing():
