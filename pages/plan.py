@@ -13,7 +13,6 @@ from pages.components.solves import Kept, plan_of, queue, start
 from pages.components.take_away import take_away
 from planner_core.analysis.metrics import metrics
 from planner_core.charts.numbers import number, percent
-from planner_core.search.progress import Options
 
 setup()
 queue()  # its spare worker warms up while the user looks around
@@ -58,7 +57,7 @@ job = st.session_state.get("job")
 chosen = controls(running=job is not None)
 if chosen is not None and chosen.solve and job is None:
     st.session_state["failure"] = None
-    job = start(chosen.problem, Options(time_limit=chosen.time_limit))
+    job = start(chosen.problem, chosen.options)
     st.session_state["job"] = job
     st.rerun()
 

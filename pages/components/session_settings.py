@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from pages.components.merging import chosen_merging
 from pages.components.problems import base_problem, common_memory
 from planner_core.problem import MEASURES, Cluster, Problem
 from planner_core.problem.micro_batches import micro_batch_range
@@ -18,6 +19,10 @@ MEASURE_TITLES: dict[str, str] = {
     "transfer": "least transfer",
 }
 """How the app says what is minimised."""
+
+_SETTINGS = ("cluster", "objective", "then", "budget", "memory", "micro_batches", "merging",
+             "merging_cap")  # fmt: skip
+"""Beginnings of the keys of what can be set for a problem."""
 
 
 def unit_of(problem: Problem, measure: str) -> str:
@@ -50,6 +55,7 @@ def settings_of(key: str) -> Settings:
     memory = state.get(f"memory/{key}", limit)
     batches = state.get(f"micro_batches/{key}") or micro_batch_range(base)
     objective = base.objective
+    merging, merging_cap = chosen_merging(key)
     return Settings(
         minimize=None if minimize == objective.minimize else minimize,
         subject_to=None if budgets == dict(objective.subject_to) else budgets,
@@ -57,6 +63,8 @@ def settings_of(key: str) -> Settings:
         micro_batches=None if batches == micro_batch_range(base) else batches,
         cluster=cluster,
         time_limit=float(state.get("time_limit", TIME_LIMIT)),
+        merging=merging,
+        merging_cap=merging_cap,
     )
 
 
@@ -77,12 +85,14 @@ def put_settings(key: str, settings: Settings) -> None:
         state[f"memory/{key}"] = settings.memory
     if settings.micro_batches is not None:
         state[f"micro_batches/{key}"] = settings.micro_batches
+    state[f"merging/{key}"] = settings.merging
+    state[f"merging_cap/{key}"] = settings.merging_cap
     state["time_limit"] = max(1, min(3600, round(settings.time_limit)))
 
 
 def forget(key: str, *beginnings: str) -> None:
     """Forget what the controls of a problem said: all of it, or what begins so."""
-    known = beginnings or ("cluster", "objective", "then", "budget", "memory", "micro_batches")
+    known = beginnings or _SETTINGS
     for name in list(st.session_state):
         parts = str(name).split("/")
         if parts[0] in known and key in parts[1:]:

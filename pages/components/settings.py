@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from pages.components.merging import merging_fields
 from pages.components.problems import (
     base_problem,
     common_memory,
@@ -20,6 +21,7 @@ from pages.components.upload import upload_popover
 from planner_core.problem import MEASURES, PlannerError, Problem
 from planner_core.problem.micro_batches import micro_batch_range
 from planner_core.problem.settings import TIME_LIMIT
+from planner_core.search.progress import Options
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,7 @@ class Chosen:
     """What the controls say."""
 
     problem: Problem
-    time_limit: float
+    options: Options
     solve: bool
 
 
@@ -44,7 +46,7 @@ def choose_problem(*, all_settings: bool = False) -> str:
     Parameters
     ----------
     all_settings : bool
-        Also offer budgets and the scenario as a file.
+        Also offer budgets, merging and the scenario as a file.
     """
     follow_link()
     offered = sources()
@@ -63,8 +65,9 @@ def choose_problem(*, all_settings: bool = False) -> str:
     with columns[1]:
         upload_popover()
     if all_settings:
-        with columns[2], st.popover("Budgets", icon=":material/tune:", width="stretch"):
+        with columns[2], st.popover("Budgets, merging", icon=":material/tune:", width="stretch"):
             _budgets(base_problem(key), key)
+            merging_fields(base_problem(key), key)
         with columns[3]:
             scenario_popover(key)
     st.caption(f"{offered[key].teaches}  \n{facts(base_problem(key))}")
@@ -106,7 +109,7 @@ def _limits(key: str, running: bool) -> Chosen | None:
         key=f"micro_batches/{key}",
         help="How many micro-batches one step of training or one run is cut into.",
     )
-    time_limit = seconds.number_input(
+    seconds.number_input(
         "Time limit (s)",
         min_value=1,
         max_value=3600,
@@ -121,11 +124,15 @@ def _limits(key: str, running: bool) -> Chosen | None:
     if f"cluster/{key}" in st.session_state:
         st.caption(":material/dns: The cluster is the one set on the **Cluster** page.")
     try:
-        problem = configured(base, settings_of(key))
+        settings = settings_of(key)
+        problem = configured(base, settings)
     except PlannerError as error:
         st.error(_sentence(str(error)), icon=":material/error:")
         return None
-    return Chosen(problem, float(time_limit), pressed)
+    options = Options(
+        time_limit=settings.time_limit, merging=settings.merging, merging_cap=settings.merging_cap
+    )
+    return Chosen(problem, options, pressed)
 
 
 def _budgets(base: Problem, key: str) -> None:

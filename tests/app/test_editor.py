@@ -12,6 +12,7 @@ from pages.components.editor.tables import edits_of, frame
 from pages.components.editor.view import MOST_SHOWN, visible
 from pages.components.problems import sample_problem
 from planner_core.formats.native import problem_document
+from planner_core.merging.upper_level import merge
 from planner_core.problem import InputError
 from planner_core.workloads import pipeline
 
@@ -246,6 +247,43 @@ def test_opening_everything_never_shows_too_much():
     assert {e[end] for e in view["edges"] for end in ("source", "target")} <= owners(view)
 
 
+def test_a_small_graph_is_grouped_on_request(small):
+    assert not visible(small, ())["merged"]
+    view = visible(small, (), "stage")
+    assert view["merged"]
+    assert len(view["nodes"]) == 10, "nothing tells its operators apart"
+    staged = visible(problem_document(pipeline(4, 6)), (), "stage")
+    assert [item["label"] for item in staged["nodes"]] == [f"stage {s}" for s in range(4)]
+
+
+def test_macro_operators_are_drawn_as_groups_that_open(small):
+    macro = {row["id"]: 0 if row["id"] in ("align", "merge", "loss") else i
+             for i, row in enumerate(small["operators"], 1)}  # fmt: skip
+    view = visible(small, (), "merging", macro)
+    groups = [item for item in view["nodes"] if "path" in item]
+    assert [item["label"] for item in groups] == ["align + 2"]
+    assert groups[0]["count"] == 3
+    assert len(view["nodes"]) == 8
+    opened = visible(small, [groups[0]["path"]], "merging", macro)
+    assert len([item for item in opened["nodes"] if "row" in item]) == 10
+    assert {item["parent"] for item in opened["nodes"]} == {None, groups[0]["node"]}
+
+
+@pytest.mark.parametrize("size", [1, 7, 400])
+def test_many_macro_operators_are_drawn_within_groups_and_stay_whole(size):
+    document = problem_document(sample_problem("bidirectional_8x20"))
+    macro = {row["id"]: i // size for i, row in enumerate(document["operators"])}
+    closed = visible(document, (), "merging", macro)
+    assert len(closed["nodes"]) <= MOST_SHOWN
+    assert sum(item.get("count", 1) for item in closed["nodes"]) == 480
+    paths = [item["path"] for item in closed["nodes"] if "path" in item]
+    view = visible(document, paths[:1], "merging", macro)
+    assert len(view["nodes"]) <= MOST_SHOWN
+    inside = [item for item in view["nodes"] if item.get("parent")]
+    assert inside
+    assert all(item.get("count", 1) <= max(size, 1) for item in inside if size == 7)
+
+
 def test_opening_and_closing_groups_is_no_step_to_undo():
     drawing = Drawing(problem_document(sample_problem("bidirectional_8x20")))
     path = visible(drawing.document, ())["nodes"][0]["path"]
@@ -254,6 +292,35 @@ def test_opening_and_closing_groups_is_no_step_to_undo():
     drawing.from_browser(sent(drawing, {"do": "close", "path": path}))
     assert drawing.opened == []
     assert drawing.past == []
+
+
+def page_of(key):
+    app = AppTest.from_file(PAGE, default_timeout=60)
+    app.session_state["problem"] = key
+    return app.run()
+
+
+def test_the_merged_graph_is_looked_at_and_a_cap_changes_it():
+    app = page_of("small_graph")
+    rev = app.session_state["drawing"].rev
+    app.selectbox(key="draw/group").select("merging").run()
+    assert not app.exception
+    assert "small ones searched as they are" in " ".join(c.value for c in app.caption)
+    app.selectbox(key="merging/small_graph").select("combined").run()
+    assert "Nothing is merged with a cap of" in " ".join(c.value for c in app.caption)
+    app.number_input(key="merging_cap/small_graph").set_value(9.0).run()
+    assert not app.exception
+    macros = merge(sample_problem("small_graph"), "combined", cap=9.0).n_macros
+    assert f"10 operators become {macros}; the" in " ".join(c.value for c in app.caption)
+    assert app.session_state["drawing"].rev > rev, "the canvas must draw other groups"
+
+
+def test_every_grouping_of_every_sample_opens():
+    for key in ("small_graph", "mixed_cluster", "bidirectional_8x20", "job_shop_ft06"):
+        app = page_of(key)
+        for group in app.selectbox(key="draw/group").options:
+            app.selectbox(key="draw/group").select(group).run()
+            assert not app.exception
 
 
 def test_the_page_begins_a_new_graph_and_copies_a_sample_before_it_is_changed():

@@ -4,6 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.components import live, problems, solves
+from pages.components.setup import ROOT
 from planner_core.baselines import run_baseline
 from planner_core.formats import scenario
 from planner_core.formats.native import problem_document
@@ -12,6 +13,7 @@ from planner_core.problem.settings import Settings
 from planner_core.schedule import Plan
 from planner_core.search.process import Snapshot
 from planner_core.search.progress import ModelSize
+from planner_core.search.queue import SolveQueue
 from planner_core.workloads import pipeline
 from tests.app.conftest import APP
 
@@ -99,7 +101,8 @@ def test_budgets_are_for_what_is_not_minimised(app):
 
 
 def test_an_address_restores_the_scenario():
-    settings = Settings(minimize=("peak_memory",), memory=7.0, micro_batches=12, time_limit=9.0)
+    settings = Settings(minimize=("peak_memory",), memory=7.0, micro_batches=12, time_limit=9.0,
+                        merging="levels", merging_cap=2.0)  # fmt: skip
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["problem"] = "bidirectional_8x20_564"
     app.query_params["settings"] = scenario.pack(scenario.settings_document(settings))
@@ -111,6 +114,25 @@ def test_an_address_restores_the_scenario():
     assert app.number_input(key=f"memory/{key}").value == 7
     assert app.number_input(key=f"micro_batches/{key}").value == 12
     assert app.number_input(key="time_limit").value == 9
+    assert app.selectbox(key=f"merging/{key}").value == "levels"
+    assert app.number_input(key=f"merging_cap/{key}").value == 2
+
+
+def test_the_merging_level_reaches_the_search_and_the_link(monkeypatch):
+    asked = []
+    app = AppTest.from_file(str(ROOT / "pages" / "plan.py"), default_timeout=60).run()
+    monkeypatch.setattr(SolveQueue, "submit", lambda *given: asked.append(given[1:]))
+    app.selectbox(key="merging/bidirectional_8x20").select("stages").run()
+    app.number_input(key="merging_cap/bidirectional_8x20").set_value(4.0).run()
+    assert scenario.unpack("".join(app.query_params["settings"])) == {
+        "merging": "stages", "merging_cap": 4.0,
+    }  # fmt: skip
+    next(b for b in app.button if b.label == "Solve").click()
+    app.run()
+    assert (asked[0][1].merging, asked[0][1].merging_cap) == ("stages", 4.0)
+    app.selectbox(key="merging/bidirectional_8x20").select("none").run()
+    assert app.number_input(key="merging_cap/bidirectional_8x20").disabled
+    assert scenario.unpack("".join(app.query_params["settings"])) == {"merging": "none"}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from pages.components.editor.tables import (
     edits_of,
     frame,
 )
-from pages.components.editor.view import CRITERIA, visible
+from pages.components.editor.view import MACRO, MOST_SHOWN, grouped_by, visible
+from pages.components.merging import chosen_merging, macro_operators
 from pages.components.problems import Source, add_problem, base_problem, own_problems
 from pages.components.setup import ROOT, theme
 from planner_core.charts.theme import KIND_COLOURS, KIND_TITLES, ink
@@ -173,7 +174,7 @@ def _drawing_of(key: str) -> Drawing:
     return _begin(problem_document(base_problem(key)), key)
 
 
-def canvas(drawing: Drawing, first: str) -> None:
+def canvas(drawing: Drawing, first: str, macro: dict[str, int] | None) -> None:
     """Draw the graph and take what is done to it."""
     document = drawing.document
     look = theme()
@@ -185,7 +186,7 @@ def canvas(drawing: Drawing, first: str) -> None:
             "applied": drawing.applied,
             "refused": drawing.refused if drawing.refused_in == "canvas" else None,
             "can": {"undo": bool(drawing.past), "redo": bool(drawing.future)},
-            **visible(document, drawing.opened, first),
+            **visible(document, drawing.opened, first, macro),
             "total": len(document["operators"]),
             "taken": _taken(document),
             "devices": [row["id"] for row in table(document, "devices")],
@@ -323,7 +324,6 @@ def _take_setting(field: str, widget: str) -> None:
 def settings(drawing: Drawing) -> str:
     """Name, micro-batches, grouping, download; return what groups are made by."""
     document = drawing.document
-    merged = len(document["operators"]) > 0 and visible(document, (), "stage")["merged"]
     start, name, batches, group, save = st.columns(
         [1.3, 3, 1.6, 1.8, 1.7], vertical_alignment="bottom"
     )
@@ -342,12 +342,14 @@ def settings(drawing: Drawing) -> str:
         help="This graph lists the operators of every micro-batch itself." if unrolled else
         "The graph is a template: it is repeated for every micro-batch.",
     )  # fmt: skip
-    first = CRITERIA[0]
-    if merged:
-        first = group.selectbox(
-            "Group by", CRITERIA, key="draw/group", on_change=_regroup,
-            help="A large graph is drawn as groups. Double-click one to open or close it.",
-        )  # fmt: skip
+    offered = grouped_by(document)
+    if st.session_state.get("draw/group") not in offered:
+        st.session_state["draw/group"] = offered[0]
+    first = group.selectbox(
+        "Group by", offered, key="draw/group",
+        help=f"Draws groups in place of operators, always above {MOST_SHOWN}. Double-click one to "
+        "open or close it. *merging*: the macro-operators that the planner would plan as one.",
+    )  # fmt: skip
     save.download_button(
         "Problem (JSON)",
         dump_object(document),
@@ -360,12 +362,6 @@ def settings(drawing: Drawing) -> str:
         help="The problem as a file; upload it here or give it to the command line.",
     )
     return first
-
-
-def _regroup() -> None:
-    drawing: Drawing = st.session_state["drawing"]
-    drawing.opened = []
-    drawing.rev += 1
 
 
 def _file_name(name: str) -> str:
@@ -385,5 +381,9 @@ def draw_editor(key: str) -> None:
     first = settings(drawing)
     if drawing.refused and drawing.refused_in == "settings":
         st.error(drawing.refused, icon=":material/error:")
-    canvas(drawing, first)
+    macro = None
+    if first == MACRO and drawing.document["operators"]:
+        macro = macro_operators(drawing.problem or base_problem(key), key)
+    drawing.group((first, *chosen_merging(key)) if macro else (first,))
+    canvas(drawing, first, macro)
     tables(drawing)

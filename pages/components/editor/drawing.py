@@ -33,6 +33,8 @@ class Drawing:
         What undo and redo go back to.
     opened : list of str
         Groups that are open, oldest first.
+    grouping : tuple or None
+        What groups were last made by.
     starts_new : bool
         Begun empty: its first operator makes a problem of its own.
     key : str
@@ -62,8 +64,16 @@ class Drawing:
     typed: dict[str, Any] = field(default_factory=dict)
     refused: str | None = None
     refused_in: str | None = None
+    grouping: tuple[Any, ...] | None = None
     versions: dict[str, int] = field(default_factory=dict)
     bases: dict[str, Document] = field(default_factory=dict)
+
+    def group(self, grouping: tuple[Any, ...]) -> None:
+        """Show the graph in other groups, all closed, if they are others than before."""
+        if self.grouping not in (None, grouping):
+            self.opened = []
+            self.rev += 1
+        self.grouping = grouping
 
     def from_browser(self, message: Mapping[str, Any] | None) -> Problem | None:
         """Take the edits of the canvas that are new; return the problem if it changed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pages.components.editor.edits import Document
@@ -20,10 +20,24 @@ BLOCKS = 16
 
 CRITERIA = ("stage", "micro-batch", "kind")
 
+WHOLE, MACRO = "nothing", "merging"
+"""Other things to group by: not at all, and the macro-operators that merging makes."""
+
 Rows = list[dict[str, Any]]
 
 
-def visible(document: Document, opened: Sequence[str], first: str = "stage") -> dict[str, Any]:
+def grouped_by(document: Document) -> tuple[str, ...]:
+    """What the graph of a document can be grouped by, the default first."""
+    small = len(document["operators"]) <= MOST_SHOWN
+    return (*((WHOLE,) if small else ()), *CRITERIA, MACRO)
+
+
+def visible(
+    document: Document,
+    opened: Sequence[str],
+    first: str | None = None,
+    macro: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
     """Return the nodes and edges to draw.
 
     Parameters
@@ -32,8 +46,11 @@ def visible(document: Document, opened: Sequence[str], first: str = "stage") -> 
         A native document without cycles.
     opened : sequence of str
         Groups that are open, oldest first; if too much would be seen, the oldest stay closed.
-    first : {"stage", "micro-batch", "kind"}
-        What the graph is grouped by before anything else.
+    first : str, optional
+        One of :func:`grouped_by`, by default its first: what the graph is grouped by before
+        anything else.
+    macro : mapping of str to int, optional
+        Macro-operator of every operator, to group by merging.
 
     Returns
     -------
@@ -41,7 +58,8 @@ def visible(document: Document, opened: Sequence[str], first: str = "stage") -> 
         ``nodes``, ``edges``, ``groups`` (open ones, drawn as boxes) and ``merged``.
     """
     operators = document["operators"]
-    if len(operators) <= MOST_SHOWN:
+    first = first or grouped_by(document)[0]
+    if first == WHOLE or (first == MACRO and not macro and len(operators) <= MOST_SHOWN):
         owner = {row["id"]: f"o:{row['id']}" for row in operators}
         nodes: Rows = [{"node": f"o:{row['id']}", "row": row} for row in operators]
         return {"nodes": nodes, "edges": _edges(document, owner), "groups": [], "merged": False}
@@ -49,7 +67,7 @@ def visible(document: Document, opened: Sequence[str], first: str = "stage") -> 
     criteria = sorted(CRITERIA, key=lambda name: name != first)
     keep = list(opened)
     while True:
-        shown = _Shown(set(keep), criteria)
+        shown = _Shown(set(keep), criteria, macro if first == MACRO else None)
         shown.open("", None, ordered)
         if len(shown.nodes) <= MOST_SHOWN or not keep:
             break
@@ -65,21 +83,25 @@ def visible(document: Document, opened: Sequence[str], first: str = "stage") -> 
 class _Shown:
     """Groups and operators as they are found from the whole graph downwards."""
 
-    def __init__(self, opened: set[str], criteria: Sequence[str]) -> None:
-        self.opened, self.criteria = opened, criteria
+    def __init__(
+        self, opened: set[str], criteria: Sequence[str], macro: Mapping[str, int] | None
+    ) -> None:
+        self.opened, self.criteria, self.macro = opened, criteria, macro
         self.nodes: Rows = []
         self.boxes: Rows = []
         self.owner: dict[str, str] = {}
 
     def open(self, path: str, box: str | None, members: Rows) -> None:
         """Show what is in a group."""
-        if len(members) <= MOST_SHOWN // 2:
-            for row in members:
-                self.owner[row["id"]] = f"o:{row['id']}"
-                self.nodes.append({"node": f"o:{row['id']}", "row": row, "parent": box})
+        parts = self._parts(path, members)
+        if parts is None:
+            self._show(box, members)
             return
-        for name, part in _split(members, self.criteria).items():
+        for name, part in parts.items():
             inner = f"{path}/{name}"
+            if self.macro and len(part) == 1:
+                self._show(box, part)
+                continue
             node = f"g:{inner}"
             if inner in self.opened:
                 self.boxes.append({"node": node, "label": name, "parent": box, "path": inner})
@@ -95,21 +117,61 @@ class _Shown:
                 "kind": _most_common_kind(part),
             })  # fmt: skip
 
+    def _show(self, box: str | None, members: Rows) -> None:
+        for row in members:
+            self.owner[row["id"]] = f"o:{row['id']}"
+            self.nodes.append({"node": f"o:{row['id']}", "row": row, "parent": box})
+
+    def _parts(self, path: str, members: Rows) -> dict[str, Rows] | None:
+        """Groups within a group; None if its operators are shown one by one."""
+        few = len(members) <= MOST_SHOWN // 2
+        macros = _macros(members, self.macro) if self.macro else {}
+        if (not path and len(macros) == 1) or 1 < len(macros) <= MOST_SHOWN // 2:
+            return macros
+        if len(macros) > 1:  # groups of macro-operators, each where its first operator belongs
+            whole = {rows[0]["id"]: rows for rows in macros.values()}
+            parts = _split([rows[0] for rows in macros.values()], self.criteria)
+            return {
+                name: [row for first in part for row in whole[first["id"]]]
+                for name, part in parts.items()
+            }
+        if few and (path or not _told_apart(members, self.criteria)):
+            return None
+        return _split(members, self.criteria)
+
+
+def _macros(members: Rows, macro: Mapping[str, int]) -> dict[str, Rows]:
+    """Part a group into macro-operators, each named by its first operator."""
+    parts: dict[int, Rows] = defaultdict(list)
+    for row in members:
+        parts[macro[row["id"]]].append(row)
+    return {
+        rows[0]["id"] + (f" + {len(rows) - 1}" if len(rows) > 1 else ""): rows
+        for rows in parts.values()
+    }
+
 
 def _split(members: Rows, criteria: Sequence[str]) -> dict[str, Rows]:
-    """Part a group by the first criterion that tells its operators apart."""
-    for name in criteria:
-        parts: dict[Any, Rows] = defaultdict(list)
-        for row in members:
-            parts[_NAMES[name](row)].append(row)
-        if 2 <= len(parts) <= MOST_PARTS:
-            return dict(parts)
+    """Part a group by the first criterion that tells its operators apart, else evenly."""
+    parts = _told_apart(members, criteria)
+    if parts:
+        return parts
     size = -(-len(members) // BLOCKS)
     return {
         f"{rows[0]['id']} … {rows[-1]['id']}": rows
         for start in range(0, len(members), size)
         if (rows := members[start : start + size])
     }
+
+
+def _told_apart(members: Rows, criteria: Sequence[str]) -> dict[str, Rows] | None:
+    for name in criteria:
+        parts: dict[Any, Rows] = defaultdict(list)
+        for row in members:
+            parts[_NAMES[name](row)].append(row)
+        if 2 <= len(parts) <= MOST_PARTS:
+            return dict(parts)
+    return None
 
 
 _NAMES: dict[str, Callable[[dict[str, Any]], str]] = {
