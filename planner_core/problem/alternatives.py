@@ -17,7 +17,7 @@ import numpy as np
 from planner_core.problem.build import build_graph
 from planner_core.problem.checks import check_problem
 from planner_core.problem.errors import InputError
-from planner_core.problem.graph import KINDS, Graph
+from planner_core.problem.graph import KINDS, FloatArray, Graph
 from planner_core.problem.problem import Problem
 
 Row = dict[str, Any]
@@ -102,6 +102,74 @@ class SplitProblem:
             for way in ways:
                 _check_way(self.problem, name, way, groups, touching[name])
 
+    def ways(self, operator: int) -> Sequence[Alternative]:
+        """Return the ways of one operator of the template that the cluster has devices for.
+
+        An operator without alternatives has one way, with its own durations, sizes and no id.
+        """
+        graph = self.problem.template
+        own = self.alternatives.get(str(graph.operator_ids[operator]))
+        if own is not None:
+            return [way for way in own if way.shards <= self.problem.n_devices]
+        duration: float | dict[str, float] = float(graph.duration[operator])
+        if np.isnan(graph.duration[operator]):
+            row = graph.duration_by_type[operator].tolist()
+            duration = {
+                kind: time
+                for kind, time in zip(graph.type_names, row, strict=True)
+                if not np.isnan(time)
+            }
+        return [Alternative(id="", duration=duration, workspace=float(graph.workspace[operator]))]
+
+    def durations(self, operator: int, way: Alternative) -> FloatArray:
+        """Return the time of a shard on each device, inf where it may not run; shape (K,)."""
+        graph, cluster = self.problem.template, self.problem.cluster
+        if isinstance(way.duration, Mapping):
+            given = way.duration
+            times = [given.get(kind, np.inf) if kind else np.inf for kind in cluster.device_types]
+        else:
+            times = [way.duration / speed for speed in cluster.speed.tolist()]
+        allowed = np.ones(self.problem.n_devices, dtype=bool)
+        if graph.device_set[operator] >= 0:
+            names = graph.device_sets[graph.device_set[operator]]
+            allowed = np.array([name in names for name in cluster.device_ids])
+        return np.where(allowed, times, np.inf)
+
+    def least(self) -> Problem:
+        """Return a problem no choice is better than: its bounds hold for every choice.
+
+        Every operator runs once, in the least of its ways' times on each device, with the least
+        of their sizes: what the first shards of any choice do is a schedule of it, too.
+        """
+        problem, graph = self.problem, self.problem.template
+        table = np.full((graph.n_operators, problem.n_devices), np.inf)
+        workspace, size = graph.workspace.copy(), graph.size.copy()
+        group_size = np.full(graph.n_groups, np.inf)
+        number = {str(name): g for g, name in enumerate(graph.group_ids)}
+        ptr, made = graph.tensors_of
+        for o in range(graph.n_operators):
+            ways = self.ways(o)
+            for way in ways:
+                table[o] = np.minimum(table[o], self.durations(o, way))
+                for (group, _), held in held_sizes(graph, o, way).items():
+                    group_size[number[group]] = min(group_size[number[group]], held)
+            workspace[o] = min((way.workspace for way in ways), default=0.0)
+            for t in made[ptr[o] : ptr[o + 1]].tolist():
+                name = str(graph.tensor_ids[t])
+                size[t] = min((way.tensors.get(name, size[t]) for way in ways), default=0.0)
+        ids = problem.cluster.device_ids
+        least = replace(
+            graph,
+            duration=np.full(graph.n_operators, np.nan),
+            type_names=ids,
+            duration_by_type=np.where(np.isfinite(table), table, np.nan),
+            workspace=workspace,
+            size=size,
+            group_size=np.where(np.isfinite(group_size), group_size, graph.group_size),
+        )
+        cluster = replace(problem.cluster, device_types=ids)
+        return replace(problem, template=least, cluster=cluster)
+
     def expand(self, choice: Mapping[str, str]) -> Problem:
         """Return the problem in which every operator is done in the chosen way.
 
@@ -143,6 +211,20 @@ class SplitProblem:
         problem = replace(self.problem, template=_Expansion(self.problem, chosen).graph())
         check_problem(problem)
         return problem
+
+
+def held_sizes(
+    graph: Graph, operator: int, way: Alternative | None
+) -> dict[tuple[str, str | None], float]:
+    """Return what a shard holds: parameter group and way (None if the whole group) → size."""
+    sizes: dict[tuple[str, str | None], float] = {}
+    for g in graph.groups_of(operator).tolist():
+        name, size = str(graph.group_ids[g]), float(graph.group_size[g])
+        if way is not None and (way.shards > 1 or name in way.parameters):
+            sizes[name, way.id] = way.parameters.get(name, size / way.shards)
+        else:
+            sizes[name, None] = size
+    return sizes
 
 
 def _check_way(
@@ -274,17 +356,13 @@ class _Expansion:
         return self._name(o, shard) if self._shards(o) > 1 else None
 
     def _groups(self, o: int, shard: int) -> list[str]:
-        graph, way = self.base, self.ways[o]
         names: list[str] = []
-        for g in graph.groups_of(o).tolist():
-            name, size = str(graph.group_ids[g]), float(graph.group_size[g])
-            if way is not None and (way.shards > 1 or name in way.parameters):
-                size = way.parameters.get(name, size / way.shards)
-                name = f"{name}/{way.id}/{shard}"
+        for (group, way), size in held_sizes(self.base, o, self.ways[o]).items():
+            name = group if way is None else f"{group}/{way}/{shard}"
             if self.group_rows.setdefault(name, size) != size:
                 raise InputError(
-                    f"operators that share parameter group '{graph.group_ids[g]}' give its shard "
-                    f"in alternative '{way.id if way else ''}' different sizes; give one"
+                    f"operators that share parameter group '{group}' give its shard in "
+                    f"alternative '{way}' different sizes; give one"
                 )
             names.append(name)
         return names

@@ -1,26 +1,31 @@
 """Choose one alternative per operator: run it whole, or split it over devices.
 
-Every choice expands to an ordinary problem. Uniform choices (all operators in their way of one
-name) are compared first; then the choices of single operators and of runs of operators that
-follow each other are changed while that helps. Short assignment searches judge a choice, the
-planner plans the best one.
+Every choice expands to an ordinary problem. Where there are few choices all are planned, the
+most promising first, until a bound rules out the rest. Where there are many, uniform choices (all
+operators in their way of one name) are compared first; then the choices of single operators and
+of runs of operators that follow each other are changed while that helps, and an assignment MIP
+over all choices proposes some and proves. Short assignment searches judge a choice, the planner
+plans the best one.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner_core.bounds import makespan_bound, peak_memory_bound, period_bound, transfer_bound
+from planner_core.bounds.alternatives import measure_bound, split_bound
 from planner_core.problem import InputError, Problem, check_problem
 from planner_core.problem.alternatives import SplitProblem
 from planner_core.schedule import Plan, proves_optimal
+from planner_core.search.every_choice import Choice, EveryChoice
 from planner_core.search.infeasible import why_infeasible
 from planner_core.search.planner import plan, search_measure
 from planner_core.search.progress import Cancellation, OnProgress, Options
+from planner_core.search.split_proof import SplitProof
 from planner_core.search.state import Clock, SearchState
 
 CHOOSING = 0.6
@@ -29,16 +34,8 @@ CHOOSING = 0.6
 JUDGING = 0.03
 """Share of the choosing time one judgement may take."""
 
-_BOUNDS = {
-    "makespan": makespan_bound,
-    "period": period_bound,
-    "peak_memory": peak_memory_bound,
-    "transfer": transfer_bound,
-}
-
-Choice = dict[str, str]
-
-_LEAST_WORK = "least work of any alternative over devices"
+FEW_CHOICES = 200
+"""Up to so many choices all are planned."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,9 +45,8 @@ class SplitPlan:
     Parameters
     ----------
     plan : Plan
-        Of the expanded problem. A proof about one choice is none about all: unless there is
-        only one choice, the bound holds for every choice, and what is infeasible for the best
-        one tried is ``unknown``.
+        Of the expanded problem; bound and status hold for all choices together, not for the one
+        chosen only.
     choice : mapping of operator id to alternative id
     """
 
@@ -84,55 +80,45 @@ def plan_split(
     check_problem(split.problem)
     options, cancel = options or Options(), cancel or Cancellation()
     clock = Clock.start(options.time_limit)
+    count = float(np.prod([float(len(row)) for row in split.alternatives.values()]))
+    if count <= FEW_CHOICES:
+        found, choice = EveryChoice(split, options, clock, on_progress, cancel).run()
+    else:
+        found, choice = _search(split, options, clock, on_progress, cancel)
+    return SplitPlan(plan=replace(found, seconds=clock.elapsed), choice=choice)
+
+
+def _search(
+    split: SplitProblem,
+    options: Options,
+    clock: Clock,
+    on_progress: OnProgress | None,
+    cancel: Cancellation,
+) -> tuple[Plan, Choice]:
+    """Search over choices beside a proof over all of them, then plan the best one."""
     chooser = _Chooser(split, clock.until(CHOOSING), cancel, options.seed)
-    chooser.run()
-    problem = split.expand(chooser.best)
-    left = replace(options, time_limit=max(0.5, 0.95 * clock.remaining))
-    found = plan(problem, left, on_progress, cancel)
-    if chooser.best_schedule_value < (np.inf if found.value is None else found.value):
+    with SplitProof(split, split_bound(split), clock, cancel, chooser) as proof:
+        chooser.bound = lambda: proof.value
+        chooser.run()
+        problem = split.expand(chooser.best)
+        left = replace(options, time_limit=max(0.5, 0.95 * clock.remaining))
+        found = plan(problem, left, on_progress, cancel)
+    if chooser.value < (np.inf if found.value is None else found.value):
         found = chooser.best_plan(problem, found)
-    if chooser.choices > 1:
-        found = _of_one_choice(found, split)
-    return SplitPlan(plan=replace(found, seconds=clock.elapsed), choice=chooser.best)
+    return _of_all(found, proof), chooser.best
 
 
-def _of_one_choice(found: Plan, split: SplitProblem) -> Plan:
-    """What was proved of one choice is not proved of all; a bound over all takes its place."""
+def _of_all(found: Plan, proof: SplitProof) -> Plan:
+    """What was proved of one choice is not proved of all; the bound over all takes its place."""
     if found.status == "infeasible":
         reason = f"no choice of alternatives tried has a schedule; of the last: {found.reason}"
         return replace(found, status="unknown", reason=reason)
-    timed = found.problem.objective.primary == "period"
-    bound, proved_by = (split_bound(split), _LEAST_WORK) if timed else (0.0, None)
+    bound, proved_by = proof.value, proof.name
     if found.value is None:
         return replace(found, lower_bound=bound, proved_by=proved_by)
     status = "optimal" if proves_optimal(found.value, bound) else "feasible"
     least = min(bound, found.value)
     return replace(found, status=status, lower_bound=least, proved_by=proved_by)
-
-
-def split_bound(split: SplitProblem) -> float:
-    """Return a lower bound on the period over all choices.
-
-    Every operator takes at least the work of its least alternative (shards × duration on the
-    fastest device), and at least one of its shards runs on one device.
-    """
-    problem, graph = split.problem, split.problem.template
-    speed, k = float(problem.cluster.speed.max()), problem.n_devices
-    work = np.asarray(problem.durations).min(axis=1)
-    longest = work.copy()
-    for name, ways in split.alternatives.items():
-        o = graph.operator_index[name]
-        least = [
-            min(way.duration.values())
-            if isinstance(way.duration, Mapping)
-            else way.duration / speed
-            for way in ways
-        ]
-        longest[o] = min(least)
-        work[o] = min(time * way.shards for time, way in zip(least, ways, strict=True))
-    streams = np.bincount(graph.stream, weights=work)
-    count = max(1, int(graph.micro_batch.max(initial=-1)) + 1)
-    return float(max(streams.max() / k, longest.max())) / count
 
 
 class _Chooser:
@@ -146,16 +132,20 @@ class _Chooser:
         self.best: Choice = {name: row[0] for name, row in self.ways.items()}
         self.value, self.known = np.inf, set[tuple[str, ...]]()
         self.state: SearchState | None = None
+        self.bound = lambda: 0.0
+        """Proved over all choices so far."""
+        self._proposed: list[Choice] = []
+        self._lock = threading.Lock()
+
+    def propose(self, choice: Choice) -> None:
+        """Have a choice judged next; called from other threads."""
+        with self._lock:
+            self._proposed.append(choice)
 
     @property
     def choices(self) -> float:
         """Number of choices there are."""
         return float(np.prod([float(len(row)) for row in self.ways.values()]))
-
-    @property
-    def best_schedule_value(self) -> float:
-        """Value of the best choice's schedule so far; inf without one."""
-        return self.value
 
     def best_plan(self, problem: Problem, found: Plan) -> Plan:
         """Return the judged schedule as a plan, where planning it again found none as good."""
@@ -174,12 +164,21 @@ class _Chooser:
                 return
             self._judge(choice)
         while not self._over() and len(self.known) < self.choices:
-            near = self._neighbour()
+            near = self._next_proposed() or self._neighbour()
             if near is not None:
                 self._judge(near)
 
+    def _next_proposed(self) -> Choice | None:
+        with self._lock:
+            if not self._proposed:
+                return None
+            newest = self._proposed.pop()
+            self._proposed.clear()  # older ones are worse
+        return {name: newest.get(name, own) for name, own in self.best.items()}
+
     def _over(self) -> bool:
-        return self.cancel.is_set() or self.clock.remaining <= 0
+        proved = proves_optimal(self.value, self.bound())
+        return proved or self.cancel.is_set() or self.clock.remaining <= 0
 
     def _uniform(self) -> Iterator[Choice]:
         """Choices in which every operator that has the alternative takes it."""
@@ -214,7 +213,7 @@ class _Chooser:
         except InputError:
             return  # more shards than devices
         name = problem.objective.primary
-        if why_infeasible(problem) is not None or _BOUNDS[name](problem).value >= self.value:
+        if why_infeasible(problem) is not None or measure_bound(problem).value >= self.value:
             return
         now = time.monotonic()
         clock = Clock(now, min(self.clock.deadline, now + self.seconds))
