@@ -21,7 +21,7 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parents[1]
 PAGES = {"plan": "", "learn": "learn", "trade_off": "trade_off", "graph": "graph",
          "cluster": "cluster"}  # fmt: skip
-READY = {"plan": ".js-plotly-plot .bars", "trade_off": ".js-plotly-plot .points",
+READY = {"plan": ".timeline[data-drawn]", "trade_off": ".js-plotly-plot .points",
          "learn": ".js-plotly-plot", "graph": "[data-testid=stTabs]",
          "cluster": "[data-testid=stDataFrame]"}  # fmt: skip
 CHROMIUM = (
@@ -69,7 +69,7 @@ def settle(page):
 def solve(page):
     page.get_by_role("button", name="Solve").click()
     page.get_by_test_id("stAlert").filter(has_text="proved by").first.wait_for()
-    page.locator(".annotation-text").filter(has_text="Plan 1").first.wait_for()
+    page.locator('.timeline [aria-label*="Plan 1"]').first.wait_for()
     settle(page)
 
 

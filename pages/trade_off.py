@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from pages.components import baselines
+from pages.components import baselines, timeline
 from pages.components.problems import base_problem, configured
 from pages.components.session_settings import settings_of
 from pages.components.settings import choose_problem
@@ -21,7 +21,7 @@ from pages.components.sweep import (
     swept_baselines,
     values_between,
 )
-from planner_core.charts import Entry, FrontierPoint, comparison, frontier
+from planner_core.charts import Entry, FrontierPoint, frontier
 from planner_core.charts.numbers import number
 from planner_core.problem import PlannerError, Problem
 
@@ -164,7 +164,7 @@ def opened(problem: Problem, sweep: Sweep | None) -> None:
         return
     entry = _plan_entry(chosen, sweep) or _baseline_entry(chosen, problem, sweep)
     if entry is not None:
-        st.plotly_chart(comparison([entry], theme()), theme=None, key="opened")
+        timeline.show(timeline.document((entry,), theme()), key="opened")
 
 
 def _plan_entry(chosen: str, sweep: Sweep | None) -> Entry | None:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import re
 
-import plotly.graph_objects as go
+import numpy as np
 import streamlit as st
 
-from pages.components import baselines
+from pages.components import baselines, timeline
 from pages.components.figures import figures_table, operators_table, why_idle
 from pages.components.setup import theme
 from pages.components.shown import Shown
 from pages.components.solves import Kept, kept_plans
 from planner_core.analysis.critical_path import critical_path, waited_for_by, waits_for
 from planner_core.analysis.table import Compared
-from planner_core.charts import Entry, comparison
-from planner_core.charts.gantt import COLOURINGS, MOST_BARS, label_size
+from planner_core.charts import Entry
+from planner_core.charts.gantt import COLOURINGS
 from planner_core.charts.numbers import number
-from planner_core.charts.theme import Theme
 from planner_core.problem import Problem
+from planner_core.problem.graph import FloatArray
 from planner_core.schedule import validate
 
 NO_MICRO_BATCH = "all"
+
+_TIMELINE = "timeline"
+
+_HINT = (
+    "Each cell is one operator with its micro-batch. Point at one for what it waits for, click it "
+    "for its critical path; drag to pan, Ctrl + wheel or + and − to zoom."
+)
 
 
 def compare(problem: Problem, plan: Kept | None) -> list[Shown]:
@@ -183,7 +190,8 @@ def verdict(kept: Kept) -> str:
 @st.fragment
 def _charts(shown: list[Shown]) -> None:
     entries = [item.entry for item in shown]
-    batches = sorted({b for e in entries for b in e.problem.graph.micro_batch.tolist() if b >= 0})
+    batches = sorted({b for e in entries for b in np.unique(e.problem.graph.micro_batch).tolist()})
+    batches = [b for b in batches if b >= 0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         colour_by = st.segmented_control(
             "Colour by", COLOURINGS, default="kind", key="colour_by", required=True
@@ -206,75 +214,28 @@ def _charts(shown: list[Shown]) -> None:
         path = st.toggle(
             "Critical path",
             key="show_path",
-            help="Outlines a chain of operators without slack: through the operator you clicked, "
-            "or to the end of the first schedule.",
-        )
-        image = st.segmented_control(
-            "Save as",
-            ("PNG", "SVG"),
-            default="PNG",
-            required=True,
-            key="image_format",
-            help="What the camera at the top right of the chart saves.",
+            help="Outlines a chain of operators without slack that ends with the first schedule. "
+            "A click on an operator shows the chain through it.",
         )
     window = _micro_batch_window(entries, int(one)) if zoom and one != NO_MICRO_BATCH else None
-    if window is None and any(e.problem.graph.n_operators > MOST_BARS for e in entries):
-        window = _chosen_window(entries)
-    picked = _picked(entries)
-    st.caption(_details(picked) if picked else _hint(entries))
+    picked = timeline.picked(_TIMELINE, entries)
     highlight = None
-    if path:
+    if picked or path:
         entry, operator = picked or (entries[0], None)
         highlight = (entry.key, tuple(critical_path(entry.problem, entry.schedule, operator)))
-    elif picked:
-        highlight = (picked[0].key, (picked[1],))
-    figure = _figure(
-        tuple(entries),
-        theme(),
-        colour_by or "kind",
-        memory,
-        highlight,
-        None if one == NO_MICRO_BATCH else int(one),
-        window,
-    )
-    st.plotly_chart(
-        figure,
-        theme=None,
-        key="comparison",
-        on_select="rerun",
-        selection_mode="points",
-        config={
-            "displaylogo": False,
-            "scrollZoom": False,
-            "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-            "toImageButtonOptions": {
-                "format": (image or "PNG").lower(),
-                "scale": 2,
-                "filename": "schedules",
-            },
-        },
-    )
-
-
-@lru_cache(maxsize=8)
-def _figure(
-    entries: tuple[Entry, ...],
-    colours: Theme,
-    colour_by: str,
-    memory: bool,
-    highlight: tuple[str, tuple[int, ...]] | None,
-    micro_batch: int | None,
-    window: tuple[float, float] | None,
-) -> go.Figure:
-    """The figure for what is chosen, kept while other controls change."""
-    return comparison(
-        entries,
-        colours,
-        colour_by=colour_by,
-        memory=memory,
-        highlight=highlight,
-        micro_batch=micro_batch,
-        window=window,
+    st.caption(_details(picked, len(highlight[1])) if picked and highlight else _HINT)
+    timeline.show(
+        timeline.document(
+            tuple(entries),
+            theme(),
+            colour_by or "kind",
+            memory,
+            highlight,
+            picked[1] if picked else None,
+            None if one == NO_MICRO_BATCH else int(one),
+            window,
+        ),
+        key=_TIMELINE,
     )
 
 
@@ -289,79 +250,30 @@ def _micro_batch_window(entries: list[Entry], batch: int) -> tuple[float, float]
     return (min(starts), max(ends)) if starts else None
 
 
-def _chosen_window(entries: list[Entry]) -> tuple[float, float] | None:
-    """A slider that zooms schedules too large for bars; None for all of them."""
-    longest = max(entry.schedule.makespan for entry in entries)
-    unit = entries[0].problem.time_unit
-    low, high = st.slider(
-        f"Window ({unit})",
-        0.0,
-        longest,
-        (0.0, longest),
-        step=longest / 1000,
-        format="%.6g",
-        key=f"window/{longest:g}",
-        help=f"Up to {MOST_BARS:,} operators in view are drawn one by one; more of them as a "
-        "heat map of how busy each device is.",
-    )
-    return (low, high) if high > low and (low, high) != (0.0, longest) else None
-
-
-def _picked(entries: list[Entry]) -> tuple[Entry, int] | None:
-    """The operator that was clicked last."""
-    state = st.session_state.get("comparison")
-    points = state["selection"]["points"] if state else []
-    for point in points:
-        data = point.get("customdata")
-        if not data:
-            continue
-        key, operator = data[0], int(data[1])
-        for entry in entries:
-            if entry.key == key and operator < entry.problem.graph.n_operators:
-                return entry, operator
-    return None
-
-
-def _hint(entries: list[Entry]) -> str:
-    longest = max(entry.schedule.makespan for entry in entries)
-    hidden = any(
-        label_size(entry.problem, entry.schedule, longest) is None
-        for entry in entries
-        if entry.problem.graph.n_operators <= MOST_BARS
-    )
-    overview = any(entry.problem.graph.n_operators > MOST_BARS for entry in entries)
-    text = (
-        "Each cell is one operator with its micro-batch; lighter shades are a second direction "
-        "or chunk. Drag to pan, click an operator for what it waits for."
-    )
-    if hidden:
-        text += " Numbers that do not fit appear as you zoom in (buttons at the top right)."
-    if overview:
-        text += (
-            f" More than {MOST_BARS:,} operators show how busy each device is; choose a shorter "
-            "window to see them one by one."
-        )
-    return text
-
-
-def _details(picked: tuple[Entry, int]) -> str:
+def _details(picked: tuple[Entry, int], n_path: int) -> str:
     entry, o = picked
     graph, schedule = entry.problem.graph, entry.schedule
     unit = entry.problem.time_unit
 
-    def named(operators: list[int]) -> str:
+    def named(operators: list[int], word: str, when: FloatArray) -> str:
         names = [
-            f"{graph.operator_ids[i]} (ends {number(float(schedule.finish[i]))})"
+            f"{plain(graph.operator_ids[i])} ({word} {number(float(when[i]))})"
             for i in operators[:4]
         ]
         more = f" and {len(operators) - 4} more" if len(operators) > 4 else ""
         return ", ".join(names) + more if names else "nothing"
 
-    before = waits_for(entry.problem, schedule, o)
-    after = waited_for_by(entry.problem, schedule, o)
+    before = named(waits_for(entry.problem, schedule, o), "ends", schedule.finish)
+    after = named(waited_for_by(entry.problem, schedule, o), "starts", schedule.start)
     device = entry.problem.cluster.device_ids[schedule.device[o]]
     return (
-        f"**{entry.title}, {graph.operator_ids[o]}** on {device}, "
+        f"**{plain(entry.title)}, {plain(graph.operator_ids[o])}** on {plain(device)}, "
         f"{number(float(schedule.start[o]))} → {number(float(schedule.finish[o]))} {unit}. "
-        f"Waits for {named(before)}. Waited for by {named(after)}."
+        f"Waits for {before}. Waited for by {after}. Outlined: the chain of "
+        f"{n_path} operators without slack through it."
     )
+
+
+def plain(text: str) -> str:
+    """Text that Markdown leaves as it is."""
+    return re.sub(r"([\\`*_\[\]$:~<])", r"\\\1", text)

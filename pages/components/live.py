@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.components import timeline
 from pages.components.session_settings import unit_of
 from pages.components.setup import theme
 from pages.components.solves import keep, queue
-from planner_core.charts import convergence, gantt
+from planner_core.charts import Entry, convergence
 from planner_core.charts.numbers import number, percent
 from planner_core.schedule import relative_gap
 from planner_core.search.process import Snapshot, SolveProcess
 
-LIVE_BARS = 2000
+LIVE_CELLS = 20_000
 """A larger schedule is drawn only once the search is over."""
-
-LIVE_WIDTH = 600
-"""Pixels of the live chart's time axis on a screen of 1280."""
 
 
 @st.fragment(run_every=0.5)
@@ -85,21 +83,34 @@ def _figures(job: SolveProcess, known: Snapshot) -> None:
         column.metric(label, value, help=note)
     chosen = theme()
     left, right = st.columns([1, 2])
-    if known.history:
-        left.plotly_chart(
-            convergence(
-                known.history, chosen, measure=name.replace("_", " "), unit=unit, now=known.elapsed
-            ),
-            theme=None,
-            key="live convergence",
-            config={"displayModeBar": False},
-        )
-    if known.schedule is not None and problem.graph.n_operators <= LIVE_BARS:
-        right.plotly_chart(
-            gantt(problem, known.schedule, chosen, plot_width=LIVE_WIDTH),
-            theme=None,
-            key="live gantt",
-            config={"displayModeBar": False},
-        )
-    else:
-        right.caption("The first schedule appears here as soon as it is found.")
+    with left:
+        if known.incumbent is None and not known.lower_bound:
+            st.caption("Incumbent and lower bound are drawn here as soon as there is one.")
+        else:
+            st.plotly_chart(
+                convergence(
+                    known.history,
+                    chosen,
+                    measure=name.replace("_", " "),
+                    unit=unit,
+                    now=known.elapsed,
+                ),
+                theme=None,
+                key="live convergence",
+                config={"displayModeBar": False},
+                alt=f"Incumbent {number(known.incumbent)} and lower bound "
+                f"{number(known.lower_bound)} {unit} after {known.elapsed:.0f} s",
+            )
+    with right:
+        if known.schedule is None:
+            st.caption("The first schedule appears here as soon as it is found.")
+        elif problem.graph.n_operators > LIVE_CELLS:
+            st.caption("The schedule is drawn when the search is over: it is too large to follow.")
+        else:
+            best = Entry(
+                key="live",
+                title=f"Best so far, by {known.found_by}",
+                problem=problem,
+                schedule=known.schedule,
+            )
+            timeline.show(timeline.document((best,), chosen, memory=False), key="live timeline")

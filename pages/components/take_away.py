@@ -43,11 +43,11 @@ def take_away(problem: Problem, plan: Kept | None, shown: list[Shown]) -> None:
         with st.popover("PyTorch (CSV)", icon=":material/download:"):
             _pytorch(chosen)
         _file("Report (HTML)", lambda: _report(problem, plan, shown, colours), "report.html")
-        with st.popover("Model (LP, MPS)", icon=":material/download:"):
-            _model(problem, plan)
+    with st.expander("The model itself (LP, MPS)", icon=":material/function:"):
+        _model(problem, plan)
     st.caption(
-        "The charts themselves: the camera at their top right saves PNG or SVG, as chosen above "
-        "them. Open a trace at ui.perfetto.dev or chrome://tracing."
+        "The chart itself: **PNG** and **SVG** at its top right save what it shows. Open a trace "
+        "at ui.perfetto.dev or chrome://tracing."
     )
 
 

@@ -6,6 +6,7 @@ from planner_core.charts.frontier import FrontierPoint, frontier
 from planner_core.charts.gantt import gantt
 from planner_core.charts.idle import idle_causes_chart
 from planner_core.charts.theme import DARK, LIGHT, Theme
+from planner_core.charts.timeline import timeline
 
 __all__ = [
     "DARK",
@@ -18,4 +19,5 @@ __all__ = [
     "frontier",
     "gantt",
     "idle_causes_chart",
+    "timeline",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from planner_core.charts.gantt import ROW_HEIGHT, add_gantt, label_rule
+from planner_core.charts.gantt import add_gantt, label_rule, row_height
 from planner_core.charts.memory import HEIGHT, add_memory
 from planner_core.charts.numbers import number
 from planner_core.charts.rows import rows
@@ -132,8 +132,7 @@ def _panels(entries: Sequence[Entry], memory: bool) -> list[tuple[float, float, 
     panels: list[tuple[float, float, Entry, bool]] = []
     for entry in entries:
         n_rows = len(_names(entry))
-        row_height = ROW_HEIGHT if n_rows <= 16 else max(6, 16 * ROW_HEIGHT / n_rows)
-        panels.append((_TITLE, row_height * n_rows, entry, False))
+        panels.append((_TITLE, row_height(n_rows) * n_rows, entry, False))
         if memory:
             panels.append((_MEMORY_GAP, HEIGHT, entry, True))
     return panels

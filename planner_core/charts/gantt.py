@@ -21,6 +21,9 @@ COLOURINGS: tuple[str, ...] = ("kind", "stage", "micro-batch")
 MOST_BARS = 5000
 """Above this many operators in view a heat map is drawn in place of bars."""
 
+MOST_NAMED = 8
+"""Stages or micro-batches named in the legend; of more every k-th stands for those after it."""
+
 ROW_HEIGHT = 26
 """Pixels per row."""
 
@@ -87,6 +90,11 @@ def gantt(
     return figure
 
 
+def row_height(n_rows: int) -> float:
+    """Pixels of a row beside other schedules: many rows share the height of 16."""
+    return ROW_HEIGHT if n_rows <= 16 else max(6, 16 * ROW_HEIGHT / n_rows)
+
+
 def label_rule() -> dict:
     """Layout entries that make numbers shrink with their cells and hide when unreadable."""
     return {"uniformtext": {"minsize": SMALLEST_LABEL - 2, "mode": "hide"}}
@@ -134,17 +142,17 @@ def add_gantt(
     if int(in_view.sum()) > MOST_BARS:
         add_overview(figure, problem, schedule, row_of, len(names), theme, place)
     else:
-        faded = _faded(problem, highlight, micro_batch)
+        pale = faded(problem, highlight, micro_batch)
         length = axis_end or schedule.makespan
         if window is not None:
             length = min(length, window[1] - window[0])
         size = label_size(problem, schedule, length, plot_width)
-        for name, colour, group in _groups(problem, schedule, colour_by, theme):
+        for name, colour, group in groups(problem, schedule, colour_by, theme):
             members = group[in_view[group]]
             if not len(members):
                 continue
             figure.add_trace(
-                _cells(problem, schedule, members, row_of, colour, faded, key),
+                _cells(problem, schedule, members, row_of, colour, pale, key),
                 **place,
             )
             figure.data[-1].update(
@@ -180,10 +188,10 @@ def visible(schedule: Schedule, window: tuple[float, float] | None) -> np.ndarra
     return (schedule.start < window[1]) & (schedule.finish > window[0])
 
 
-def _groups(
+def groups(
     problem: Problem, schedule: Schedule, colour_by: str, theme: Theme
 ) -> list[tuple[str, str, np.ndarray]]:
-    """Split the operators into traces: (legend entry or "", colour, operators)."""
+    """Split the operators by colour: (legend entry or "", colour, operators)."""
     graph = problem.graph
     if colour_by == "kind":
         shade_of, n_shades = shades(problem, schedule)
@@ -199,9 +207,11 @@ def _groups(
     column = graph.stage if colour_by == "stage" else graph.micro_batch
     values = np.unique(column)
     last = max(1, int(values.max()))
+    every = -(-len(values) // MOST_NAMED)
+    named = set(values[values >= 0][::every].tolist())
     return [
         (
-            f"{colour_by} {value}" if value >= 0 and len(values) <= 8 else "",
+            f"{colour_by} {value}" if value in named else "",
             scale(value / last, theme) if value >= 0 else shade("other", 0, 1),
             np.flatnonzero(column == value),
         )
@@ -209,7 +219,7 @@ def _groups(
     ]
 
 
-def _faded(
+def faded(
     problem: Problem, highlight: Collection[int], micro_batch: int | None
 ) -> np.ndarray | None:
     """Which operators are drawn pale; None for none of them."""
@@ -217,9 +227,9 @@ def _faded(
     if micro_batch is not None:
         return problem.graph.micro_batch != micro_batch
     if len(highlight):
-        faded = np.ones(n, dtype=bool)
-        faded[list(highlight)] = False
-        return faded
+        pale = np.ones(n, dtype=bool)
+        pale[list(highlight)] = False
+        return pale
     return None
 
 
@@ -229,7 +239,7 @@ def _cells(
     members: np.ndarray,
     row_of: IntArray,
     colour: str,
-    faded: np.ndarray | None,
+    pale: np.ndarray | None,
     key: str,
 ) -> go.Bar:
     text, picked = labels(problem), members.tolist()
@@ -249,7 +259,7 @@ def _cells(
         customdata=[[key, o] for o in picked],
         marker={
             "color": colour,
-            "opacity": 1.0 if faded is None else np.where(faded[members], 0.28, 1.0),
+            "opacity": 1.0 if pale is None else np.where(pale[members], 0.28, 1.0),
             # A hairline in the colour of the page keeps neighbours apart at any zoom.
             "line": {"width": 0.7},
         },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -59,13 +61,8 @@ def add_memory(
             ),
             **place,
         )
-    top = max(profile.peak for profile in profiles)
-    finite = limits[np.isfinite(limits)]
-    for limit in np.unique(finite).tolist():
-        # A limit far above all use would flatten the curves; it is in the hover and the table.
-        if limit > 2 * top:
-            continue
-        top = max(top, limit)
+    shown, top = shown_limits(problem, profiles)
+    for limit in shown:
         figure.add_trace(
             go.Scatter(
                 x=[0, schedule.makespan],
@@ -85,6 +82,19 @@ def add_memory(
         fixedrange=True,
         **place,
     )
+
+
+def shown_limits(problem: Problem, profiles: Sequence[MemoryProfile]) -> tuple[list[float], float]:
+    """Limits to draw, and the highest level drawn: peak or limit.
+
+    A limit far above all use would flatten the curves; it is in the hover and the table.
+    """
+    limits = problem.cluster.memory
+    peak = max(profile.peak for profile in profiles)
+    shown = [
+        limit for limit in np.unique(limits[np.isfinite(limits)]).tolist() if limit <= 2 * peak
+    ]
+    return shown, max([peak, *shown])
 
 
 def steps(profile: MemoryProfile, end: float) -> tuple[np.ndarray, np.ndarray]:

@@ -36,6 +36,26 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.flaky(reruns=2))
 
 
+def timeline_says(page, words):
+    """Wait until the timeline's text alternative has these words; return all of it."""
+    found = page.locator(".timeline .tl-overlay").and_(page.locator(f'[aria-label*="{words}"]'))
+    found.first.wait_for()
+    return found.first.get_attribute("aria-label")
+
+
+def cell(page, key, operator):
+    """Middle of an operator's cell on the screen, scrolled into view."""
+    find = """([key, o]) => {
+        const timeline = document.querySelector('.timeline').timeline;
+        const box = timeline.box(key, o);
+        const main = document.querySelector('[data-testid=stMain]');
+        if (box.y < 80 || box.y > innerHeight - 60) main.scrollBy(0, box.y - innerHeight / 2);
+        const now = timeline.box(key, o);
+        return [now.x + now.width / 2, now.y + now.height / 2];
+    }"""
+    return page.evaluate(find, [key, operator])
+
+
 @pytest.fixture(scope="session")
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -88,7 +108,7 @@ def page(browser, server):
     own = re.compile(rf"^({re.escape(server)}|ws://{re.escape(server[7:])}|data:|blob:)")
     opened.on("request", lambda r: None if own.match(r.url) else foreign.append(r.url))
     opened.goto(server)
-    opened.locator(".js-plotly-plot .bars").first.wait_for()
+    opened.locator(".timeline[data-drawn]").wait_for()
     yield opened
     opened.close()
     assert foreign == []

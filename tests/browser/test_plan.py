@@ -5,6 +5,7 @@ import pytest
 from planner_core.formats.native import problem_document
 from planner_core.formats.plan_file import check_plan, parse_plan
 from planner_core.workloads import pipeline
+from tests.browser.conftest import cell, timeline_says
 
 
 def solve(page):
@@ -27,9 +28,7 @@ def upload(page, name, data):
 def test_the_default_sample_is_solved_and_compared_with_dualpipe(page):
     solve(page)
     assert "optimal, proved by" in verdict(page, "Makespan 63")
-    titles = page.locator(".js-plotly-plot .annotation-text")
-    titles.filter(has_text="DualPipe (sequential)").first.wait_for()
-    shown = " ".join(titles.all_text_contents())
+    shown = timeline_says(page, "Plan 1")
     for title in ("Plan 1", "1F1B", "DualPipe (blocks)", "DualPipe (sequential)"):
         assert title in shown
     with page.expect_download() as waiting:
@@ -40,9 +39,7 @@ def test_the_default_sample_is_solved_and_compared_with_dualpipe(page):
 
 
 def test_a_click_on_an_operator_says_what_it_waits_for(page):
-    bars = page.locator(".js-plotly-plot .bars .point path")
-    box = bars.nth(40).bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.click(*cell(page, "1f1b", 40))
     page.get_by_text("Waited for by").first.wait_for()
 
 
@@ -70,7 +67,7 @@ def test_a_bad_file_is_refused_in_one_sentence(page, data, words):
     said = verdict(page, words)
     assert "Traceback" not in said
     page.keyboard.press("Escape")
-    assert page.locator(".js-plotly-plot .bars").first.is_visible()
+    assert "1F1B, makespan 81" in timeline_says(page, "1F1B")
 
 
 def upload_large(page, data):

@@ -15,7 +15,7 @@ def test_a_sweep_draws_points_and_opens_their_schedules(page, server):
     page.get_by_role("button", name="Sweep").wait_for()
     legend = page.locator(".legendtext").filter(has_text="plan, proved optimal")
     legend.first.wait_for()
-    bars = page.locator(".js-plotly-plot .bars").first
+    bars = page.locator(".timeline[data-drawn]").first
     for _ in range(10):  # the chart may still be moving when the first click comes
         box = page.locator(".scatterlayer .points path").first.bounding_box()
         page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
