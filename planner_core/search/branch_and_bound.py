@@ -13,6 +13,7 @@ result is a lower bound and no schedule. Importing this module imports numba.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -63,6 +64,8 @@ class Task(NamedTuple):
         Devices with equal numbers are interchangeable.
     order : int array, shape (n,)
         Topological.
+    placed : bool
+        Whether every operator has one device only: then bounds look at each device by itself.
     """
 
     duration: FloatArray
@@ -80,6 +83,7 @@ class Task(NamedTuple):
     out_time: FloatArray
     like: IntArray
     order: IntArray
+    placed: bool
 
 
 class Node(NamedTuple):
@@ -134,7 +138,9 @@ class Table(NamedTuple):
     value: FloatArray
 
 
-def branch_and_bound(state: SearchState, seconds: float) -> bool:
+def branch_and_bound(
+    state: SearchState, seconds: float, leave: Callable[[], bool] = lambda: False
+) -> bool:
     """Look for a shortest schedule and a proof; return whether the search was completed.
 
     Parameters
@@ -143,42 +149,100 @@ def branch_and_bound(state: SearchState, seconds: float) -> bool:
         Of the makespan; gets better schedules and, at the end, the bound.
     seconds : float
         When to give up.
+    leave : callable
+        Looked at every few hundredths of a second; true means give up.
     """
-    problem = state.problem
-    n, k = problem.graph.n_operators, problem.n_devices
-    if n > BRANCHED_OPERATORS:
+    branching = Branching.of(state, state.clock.elapsed + seconds, leave)
+    if branching is None or not branching.settle(branching.task):
         return False
-    columns = columns_of(problem)
-    exact = not queues(columns) and not np.isfinite(problem.cluster.memory).any()
-    task = _task(problem)
-    node = _root(n, k, len(problem.graph.stream_names), len(problem.graph.colocation_names))
-    width = k * len(problem.graph.stream_names) + n * k
-    buckets = 2 ** int(np.log2(MEMORY_BYTES / (8 * width * WAYS)))
-    table = Table(
-        np.zeros((buckets, WAYS), np.uint64),
-        np.zeros(buckets, np.int32),
-        np.empty((buckets, WAYS, width)),
-    )
-    best_device, best_start = np.zeros(n, np.int32), np.zeros(n)
-    state.enter("branch and bound")
-    end = min(state.clock.elapsed + seconds, state.clock.elapsed + state.clock.remaining)
-    depth, relaxed = 0, np.inf
-    _open(task, node, 0, state.value)
-    while not state.stopped() and state.clock.elapsed < end:
-        limit = min(state.value, relaxed) * (1 - RELATIVE_TOLERANCE)
-        depth, found = _run(task, node, table, depth, limit, CALL_NODES, best_device, best_start)
-        if found < limit:
-            relaxed = found
-            if exact:
-                own = problem.durations[np.arange(n), best_device]
-                schedule = overlapped_schedule(
-                    problem, best_device.copy(), best_start.copy(), best_start + own
-                )
-                state.offer(schedule, "branch and bound")
-        if depth < 0:
-            state.raise_bound(min(state.value, relaxed), "branch and bound")
-            return True
-    return False
+    branching.prove("branch and bound")
+    return True
+
+
+class Branching:
+    """Branch and bound on one problem: what it needs room for, and the least value it has seen.
+
+    Parameters
+    ----------
+    state : SearchState
+        Of the makespan.
+    task : Task
+    end : float
+        When to give up, on the state's clock.
+    leave : callable
+        True means give up.
+    """
+
+    def __init__(
+        self, state: SearchState, task: Task, end: float, leave: Callable[[], bool]
+    ) -> None:
+        problem = state.problem
+        columns = columns_of(problem)
+        self.state, self.task, self.end, self.leave = state, task, end, leave
+        self.n, k = problem.graph.n_operators, problem.n_devices
+        self.exact = not queues(columns) and not np.isfinite(problem.cluster.memory).any()
+        streams = len(problem.graph.stream_names)
+        self.node = _root(self.n, k, streams, len(problem.graph.colocation_names))
+        width = k * streams + self.n * k
+        buckets = 2 ** int(np.log2(MEMORY_BYTES / (8 * width * WAYS)))
+        self.table = Table(
+            np.zeros((buckets, WAYS), np.uint64),
+            np.zeros(buckets, np.int32),
+            np.empty((buckets, WAYS, width)),
+        )
+        self.device, self.start = np.zeros(self.n, np.int32), np.zeros(self.n)
+        self.relaxed = np.inf
+
+    @classmethod
+    def of(cls, state: SearchState, end: float, leave: Callable[[], bool]) -> Branching | None:
+        """Return the branch and bound of a problem; None if it has too many operators."""
+        if not 0 < state.problem.graph.n_operators <= BRANCHED_OPERATORS:
+            return None
+        return cls(state, _task(state.problem), end, leave)
+
+    @property
+    def limit(self) -> float:
+        """What a better schedule stays below."""
+        return min(self.state.value, self.relaxed) * (1 - RELATIVE_TOLERANCE)
+
+    @property
+    def over(self) -> bool:
+        """Whether to give up."""
+        return self.state.stopped() or self.leave() or self.state.clock.elapsed >= self.end
+
+    def settle(self, task: Task) -> bool:
+        """Search until no schedule of a task is better (true), or until it is over.
+
+        Several tasks of the same operators may follow each other: what is remembered of one
+        holds for the next, for what remains to be run has its allowed devices written in it.
+        """
+        depth = 0
+        _open(task, self.node, 0, self.limit)
+        while not self.over:
+            limit = self.limit
+            depth, found = _run(
+                task, self.node, self.table, depth, limit, CALL_NODES, self.device, self.start
+            )
+            if found < limit:
+                self.relaxed = found
+                self._offer()
+            if depth < 0:
+                return True
+        return False
+
+    def prove(self, name: str) -> None:
+        """Raise the bound: no schedule is better than the best one known."""
+        self.state.raise_bound(min(self.state.value, self.relaxed), name)
+
+    def _offer(self) -> None:
+        if not self.exact:
+            return
+        problem = self.state.problem
+        own = problem.durations[np.arange(self.n), self.device]
+        schedule = overlapped_schedule(
+            problem, self.device.copy(), self.start.copy(), self.start + own
+        )
+        self.state.offer(schedule, "branch and bound")
 
 
 def _task(problem: Problem) -> Task:
@@ -213,6 +277,7 @@ def _task(problem: Problem) -> Task:
         out_time=np.ascontiguousarray(times[graph.edge_tensor[out]]),
         like=like,
         order=graph.topological_order.astype(np.int32),
+        placed=bool(np.all(np.isfinite(duration).sum(axis=1) == 1)),
     )
 
 
@@ -371,17 +436,21 @@ def _overloaded(task: Task, node: Node, d: int, limit: float) -> bool:
     k_all, streams = node.free.shape[1], node.free.shape[2]
     started = node.started[d]
     for s in range(streams):
-        work = 0.0
-        for o in task.by_tail:
-            if (started >> np.uint64(o)) & np.uint64(1) or task.stream[o] != s:
-                continue
-            work += task.least[o]
-            room = 0.0
-            for k in range(k_all):
-                since = max(node.now[d], node.free[d, k, s])
-                room += max(0.0, limit - task.least_tail[o] - since)
-            if work >= room:
-                return True
+        for part in range(k_all if task.placed else 1):
+            devices = range(part, part + 1) if task.placed else range(k_all)
+            work = 0.0
+            for o in task.by_tail:
+                if (started >> np.uint64(o)) & np.uint64(1) or task.stream[o] != s:
+                    continue
+                if task.placed and np.isinf(task.duration[o, part]):
+                    continue
+                work += task.least[o]
+                room = 0.0
+                for k in devices:
+                    since = max(node.now[d], node.free[d, k, s])
+                    room += max(0.0, limit - task.least_tail[o] - since)
+                if work >= room:
+                    return True
     return False
 
 
@@ -421,17 +490,19 @@ def _too_late(task: Task, node: Node, d: int, limit: float) -> bool:
         late[place] = o
         left += 1
     for s in range(streams):
-        work, tail = 0.0, np.inf
-        for o in late[:left]:
-            if task.stream[o] != s:
-                continue
-            work += task.least[o]
-            tail = min(tail, task.least_tail[o])
-            room = 0.0
-            for k in range(k_all):
-                room += max(0.0, limit - tail - max(early[o], node.free[d, k, s]))
-            if work >= room:
-                return True
+        for part in range(k_all if task.placed else 1):
+            devices = range(part, part + 1) if task.placed else range(k_all)
+            work, tail = 0.0, np.inf
+            for o in late[:left]:
+                if task.stream[o] != s or (task.placed and np.isinf(task.duration[o, part])):
+                    continue
+                work += task.least[o]
+                tail = min(tail, task.least_tail[o])
+                room = 0.0
+                for k in devices:
+                    room += max(0.0, limit - tail - max(early[o], node.free[d, k, s]))
+                if work >= room:
+                    return True
     return False
 
 

@@ -32,6 +32,9 @@ BRANCHED_OPERATORS = 40
 BRANCHING = 0.7
 """Share of the time that branch and bound gets."""
 
+BEFOREHAND = 1.0
+"""Seconds without an improvement after which local search of so small a graph has settled."""
+
 LISTED_FIRST = 20_000
 """Larger graphs to be cut into stages are: list schedules that must keep memory take minutes."""
 
@@ -84,10 +87,7 @@ def _search(state: SearchState) -> None:
     if state.stopped() or settle(state, state.clock.elapsed + SETTLING * state.clock.remaining):
         return
     if not problem.is_placed and problem.graph.n_operators <= BRANCHED_OPERATORS:
-        from planner_core.search.branch_and_bound import branch_and_bound
-
-        with _LocalSearch(state):
-            branch_and_bound(state, BRANCHING * state.clock.remaining)
+        search_exactly(state, BRANCHING * state.clock.remaining)
         if state.stopped():
             return
     if state.options.merging == "automatic" and is_worth_merging(problem):
@@ -108,6 +108,35 @@ def _search(state: SearchState) -> None:
             search.run()
         while not state.stopped() and local.thread.is_alive():
             state.cancel.wait(0.05)
+
+
+def search_exactly(state: SearchState, seconds: float) -> None:
+    """Search order and placement to the end, one branching first on the order, one on placement.
+
+    Which of the two is faster differs by orders of magnitude from graph to graph, so both run,
+    each on a core; local search, which settles first, makes way for them.
+    """
+    from planner_core.search.branch_and_bound import branch_and_bound
+    from planner_core.search.placement_search import search_placements
+
+    state.enter("branch and bound")
+    end = state.clock.elapsed + seconds
+    done = threading.Event()
+
+    def place() -> None:
+        if search_placements(state, seconds, done.is_set):
+            done.set()
+
+    placing = threading.Thread(target=place, daemon=True, name="search over placements")
+    placing.start()
+    with _LocalSearch(state) as local:
+        while not (state.stopped() or done.is_set()) and local.thread.is_alive():
+            if state.clock.elapsed > end or local.settled(min(BEFOREHAND, 0.1 * seconds)):
+                break
+            done.wait(0.02)
+    branch_and_bound(state, end - state.clock.elapsed, done.is_set)
+    done.set()
+    placing.join(1.0)
 
 
 def _search_with_another(state: SearchState, search: HorizonSearch | None) -> None:
@@ -171,6 +200,7 @@ class _LocalSearch:
     def __init__(self, state: SearchState, seed: int = 0) -> None:
         self.state, self.seed = state, seed
         self.leave = threading.Event()
+        self.improved = time.monotonic()
         self.thread = threading.Thread(target=self._run, daemon=True, name="local search")
 
     def __enter__(self) -> _LocalSearch:
@@ -181,8 +211,13 @@ class _LocalSearch:
         self.leave.set()
         self.thread.join(1.0)
 
+    def settled(self, seconds: float) -> bool:
+        """Whether it has found nothing better for so long."""
+        return time.monotonic() - self.improved > seconds
+
     def _offer(self, schedule: Schedule) -> None:
-        self.state.offer(schedule, "local search")
+        if self.state.offer(schedule, "local search"):
+            self.improved = time.monotonic()
 
     def _until(self) -> float:
         """When to look at what others have found: a run from one start has settled by then."""
