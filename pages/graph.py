@@ -14,12 +14,19 @@ setup()
 
 if "next problem" in st.session_state:
     st.session_state["problem"] = st.session_state.pop("next problem")
+    st.session_state["graph/tab"] = "Draw"
 with st.container(border=True):
     key = choose_problem()
-in_editor, in_gallery, in_form = st.tabs(["Draw", "Gallery", "Generate"])
-with in_editor:
-    draw_editor(key)
-with in_gallery:
-    gallery()
-with in_form:
-    generate()
+# Only the open tab is drawn: the pictures of the gallery take seconds the first time.
+in_editor, in_gallery, in_form = st.tabs(
+    ["Draw", "Gallery", "Generate"], key="graph/tab", on_change="rerun"
+)
+if in_editor.open:
+    with in_editor:
+        draw_editor(key)
+elif in_gallery.open:
+    with in_gallery:
+        gallery()
+else:
+    with in_form:
+        generate()

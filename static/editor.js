@@ -173,7 +173,7 @@ class Editor {
   }
 
   edgeOf({ source, target, row, count }) {
-    if (!row) return { group: "edges", classes: "several", data: { source, target, label: number(count) } };
+    if (!row) return { group: "edges", classes: "several", data: { source, target, label: count === 1 ? "" : `${number(count)} tensors` } };
     return { group: "edges", data: { source, target, row, label: row.size ? `${number(row.size)} ${this.data.units.memory || ""}` : "" } };
   }
 

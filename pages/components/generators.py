@@ -17,15 +17,20 @@ from planner_core.workloads import (
     deepseek_layer_pair,
     homogeneous,
     multimodal,
+    parse_job_shop,
     pipeline,
     random_layered,
     training,
     transformer,
     unet,
 )
+from planner_core.workloads.samples import FT06
 
 MOST_GENERATED = 50_000
 """Operators, micro-batches counted, that a form makes; more belongs on the command line."""
+
+PER_ROW = 5
+"""Fields of a form beside each other."""
 
 Values = dict[str, Any]
 
@@ -46,7 +51,7 @@ class Field:
     low, high : number
         Limits of a number.
     options : tuple of str
-        Choices of a text.
+        Choices of a text; without any it is written in lines.
     """
 
     name: str
@@ -79,20 +84,24 @@ def generate() -> None:
         key="generator",
         label_visibility="collapsed",
     )
-    chosen = GENERATORS[name or "pipeline"]
+    name = name or "pipeline"
+    chosen = GENERATORS[name]
     st.caption(chosen.about)
     with st.form(f"generate {name}"):
         values: Values = {}
-        for first in range(0, len(chosen.fields), 5):
-            row = chosen.fields[first : first + 5]
-            for column, field in zip(st.columns(5, vertical_alignment="bottom"), row, strict=False):
+        across = min(PER_ROW, len(chosen.fields))
+        for first in range(0, len(chosen.fields), PER_ROW):
+            row = chosen.fields[first : first + PER_ROW]
+            columns = st.columns(across, vertical_alignment="bottom")
+            for column, field in zip(columns, row, strict=False):
                 with column:
-                    values[field.name] = _drawn(field, "make" if name == "pipeline" else name)
+                    values[field.name] = _drawn(field, name)
         if not st.form_submit_button("Generate", type="primary", icon=":material/add:"):
             return
     try:
         _check_size(values)
         problem = chosen.make(values)
+        _check_count(problem.template.n_operators * problem.micro_batches)
     except PlannerError as error:
         text = str(error)
         st.error(f"{text[:1].upper()}{text[1:]}.", icon=":material/error:")
@@ -101,8 +110,8 @@ def generate() -> None:
     st.rerun()
 
 
-def _drawn(field: Field, form: str | None) -> Any:
-    key = f"{form}/{field.name}"
+def _drawn(field: Field, form: str) -> Any:
+    key = f"make/{form}/{field.name}"
     if field.options:
         return st.selectbox(
             field.label,
@@ -111,6 +120,8 @@ def _drawn(field: Field, form: str | None) -> Any:
             key=key,
             help=field.help,
         )
+    if isinstance(field.value, str):
+        return st.text_area(field.label, field.value, key=key, help=field.help, height=190)
     if isinstance(field.value, bool):
         return st.toggle(field.label, value=field.value, key=key, help=field.help)
     if isinstance(field.value, int):
@@ -136,7 +147,11 @@ def _check_size(values: Values) -> None:
         values.get("operators", 1),
         values.get("devices", 1) * values.get("chunks", 1) * values.get("micro_batches", 1),
     )
-    if size > MOST_GENERATED:
+    _check_count(size)
+
+
+def _check_count(operators: int) -> None:
+    if operators > MOST_GENERATED:
         raise InputError(
             f"this would make more than {MOST_GENERATED:,} operators; make it smaller here or use "
             "the library"
@@ -188,6 +203,15 @@ _MACHINES = (
 _BATCHES = Field("micro_batches", "Micro-batches", 4, "Repeats of the graph.", 1, 1024)
 _BATCH = Field("batch", "Batch", 1, "Samples in a micro-batch.", 1, 4096)
 
+_TRANSFORMER = (
+    Field("layers", "Layers", 8, "Transformer layers.", 1, 256),
+    Field("hidden", "Hidden", 4096, "Width of the model.", 1),
+    Field("heads", "Heads", 32, "Attention heads; they divide the width.", 1, 1024),
+    Field("sequence", "Sequence (tokens)", 4096, "Tokens of a sequence.", 1),
+    Field("vocabulary", "Vocabulary", 32000, "Tokens known.", 1),
+    Field("stages", "Stages", 4, "Pipeline stages of equal layers; 0 for none.", 0, 256),
+)
+
 GENERATORS: dict[str, Generator] = {
     "pipeline": Generator(
         "Pipeline",
@@ -229,17 +253,32 @@ GENERATORS: dict[str, Generator] = {
     ),
     "transformer": Generator(
         "Transformer",
-        "A decoder-only transformer, operator by operator, timed by a roofline cost model; with "
-        "experts a mixture of experts.",
+        "A dense decoder-only transformer, operator by operator, timed by a roofline cost model.",
         (
-            Field("layers", "Layers", 8, "Transformer layers.", 1, 256),
-            Field("hidden", "Hidden", 4096, "Width of the model.", 1),
-            Field("heads", "Heads", 32, "Attention heads; they divide the width.", 1, 1024),
-            Field("sequence", "Sequence (tokens)", 4096, "Tokens of a sequence.", 1),
-            Field("vocabulary", "Vocabulary", 32000, "Tokens known.", 1),
-            Field("experts", "Experts", 0, "Per layer; 0 for a dense model.", 0, 512),
+            *_TRANSFORMER,
             Field("tensor_parallel", "Tensor parallel", 1, "Accelerators per operator.", 1, 64),
-            Field("stages", "Stages", 4, "Pipeline stages of equal layers; 0 for none.", 0, 256),
+            _BATCH,
+            _BATCHES,
+            *_MACHINES,
+        ),
+        _model(transformer),
+    ),
+    "moe": Generator(
+        "Mixture of experts",
+        "A transformer whose feed-forward parts are experts: tokens are dispatched to them and "
+        "combined again by all-to-all exchanges on the network stream.",
+        (
+            *_TRANSFORMER,
+            Field("experts", "Experts", 8, "Per layer.", 1, 512),
+            Field("top_k", "Experts per token", 2, "How many a token is sent to.", 1, 64),
+            Field(
+                "expert_parallel",
+                "Expert parallel",
+                2,
+                "Accelerators experts lie on; they divide the experts. 1: no exchange.",
+                1,
+                512,
+            ),
             _BATCH,
             _BATCHES,
             *_MACHINES,
@@ -296,6 +335,21 @@ GENERATORS: dict[str, Generator] = {
             Field("seed", "Seed", 0, "The same seed gives the same graph.", 0),
         ),
         _random,
+    ),
+    "job_shop": Generator(
+        "Job shop",
+        "Jobs whose steps run on given machines in a given order, in the text format of the "
+        "OR-Library.",
+        (
+            Field(
+                "jobs",
+                "Jobs",
+                FT06.strip(),
+                "First the numbers of jobs and machines; then a "
+                "line per job: machine (from 0) and duration of each step.",
+            ),
+        ),
+        lambda values: parse_job_shop(values["jobs"]),
     ),
 }
 """Every generator that has a form, by name."""

@@ -27,7 +27,8 @@ _HELP = (
 
 def merging_fields(problem: Problem, key: str) -> None:
     """Draw heuristic and cap of a problem, and what they come to."""
-    method = st.selectbox(
+    first, second = st.columns(2)
+    method = first.selectbox(
         "Merging",
         list(MERGINGS),
         index=list(MERGINGS).index(chosen_merging(key)[0]),
@@ -35,11 +36,11 @@ def merging_fields(problem: Problem, key: str) -> None:
         help=_HELP,
     )
     own = method in PLANNERS_OWN
-    st.number_input(
+    second.number_input(
         f"Merging cap ({problem.time_unit})",
         min_value=0.0,
         value=None if own else st.session_state.get(f"merging_cap/{key}"),
-        placeholder="0.2 % of the makespan bound",
+        placeholder="none" if own else "0.2 % of the bound",
         format="%g",
         key=f"merging_cap/{key}",
         disabled=own,

@@ -24,6 +24,15 @@ from planner_core.problem.settings import TIME_LIMIT
 from planner_core.search.progress import Options
 
 
+BUDGET_HELP = {
+    "makespan": "Latest time at which everything has to be done.",
+    "period": "Most time per micro-batch in steady state, on the busiest device.",
+    "peak_memory": "Most that any device may hold at any instant.",
+    "transfer": "Most that may be moved between devices in all.",
+}
+"""What a budget on each measure limits."""
+
+
 @dataclass(frozen=True, eq=False)
 class Chosen:
     """What the controls say."""
@@ -152,14 +161,16 @@ def _budgets(base: Problem, key: str) -> None:
     st.caption("Largest value allowed of what is not minimised; empty: no limit.")
     then = st.session_state.get(f"then/{key}/{primary}", [])
     for name in others:
+        title = name.replace("_", " ").capitalize()
         st.number_input(
-            f"{MEASURE_TITLES[name].capitalize()} budget ({unit_of(base, name)})",
+            f"{title} budget ({unit_of(base, name)})",
             min_value=0.0,
             value=base.objective.subject_to.get(name),
             placeholder="none",
             disabled=name in then,
             format="%g",
             key=f"budget/{name}/{key}",
+            help=BUDGET_HELP[name],
         )
 
 

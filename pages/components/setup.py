@@ -22,7 +22,7 @@ PAGES: tuple[tuple[str, str], ...] = (
 """(file, title) in the order a user meets them; an icon here would be loaded from another host."""
 
 _KEPT = ("problem", "objective/", "then/", "memory/", "micro_batches/", "budget/", "time_limit",
-         "merging", "sweep/", "make/", "learn/")  # fmt: skip
+         "merging", "generator", "sweep/", "make/", "learn/")  # fmt: skip
 """Beginnings of the keys of controls that keep their values when the page changes."""
 
 _STYLES = """

@@ -7,12 +7,16 @@ from streamlit.testing.v1 import AppTest
 from pages.components.gallery import _picture
 from pages.components.generators import GENERATORS
 from pages.components.problems import sample_problem, samples
+from planner_core.problem import KINDS
+from planner_core.workloads import random_layered
 
 PAGE = str(Path(__file__).parents[2] / "pages" / "graph.py")
 
 
-def page():
-    return AppTest.from_file(PAGE, default_timeout=60).run()
+def page(tab="Generate"):
+    app = AppTest.from_file(PAGE, default_timeout=60)
+    app.session_state["graph/tab"] = tab
+    return app.run()
 
 
 def generate(app):
@@ -21,29 +25,43 @@ def generate(app):
 
 
 def test_gallery_offers_every_sample_and_choosing_one_shows_it():
-    app = page()
+    app = page("Gallery")
     assert not app.exception
-    assert sum(b.label == "Choose" for b in app.button) == len(samples())
+    assert sum(b.label == "Choose" for b in app.button) == len(samples()) - 1
     app.button(key="choose linear_4x8").click().run()
     assert app.selectbox(key="problem").value == "linear_4x8"
-    assert len(app.dataframe[0].value) == 12
+    chosen = [b for b in app.button if b.label == "Chosen"]
+    assert [b.key for b in chosen] == ["choose linear_4x8"]
+    assert chosen[0].disabled
+
+
+def test_only_the_open_tab_is_drawn(monkeypatch):
+    monkeypatch.setattr("pages.components.gallery._picture", lambda *_: pytest.fail("unseen"))
+    app = page("Draw")
+    assert not app.exception
+    assert len(app.dataframe) > 0
 
 
 def test_a_generated_pipeline_is_chosen():
     app = page()
-    app.number_input(key="make/devices").set_value(3)
-    app.number_input(key="make/batches").set_value(5)
-    app.selectbox(key="make/placement").select("linear")
-    app.number_input(key="make/transfer").set_value(0.5)
+    app.number_input(key="make/pipeline/devices").set_value(3)
+    app.number_input(key="make/pipeline/batches").set_value(5)
+    app.selectbox(key="make/pipeline/placement").select("linear")
+    app.number_input(key="make/pipeline/transfer").set_value(0.5)
     generate(app)
     assert not app.exception
     assert "linear_pipeline" in app.selectbox(key="problem").value
-    assert len(app.dataframe[0].value) == 9
+    assert len(app.dataframe[0].value) == 9, "the drawing is open and shows it"
 
 
 def test_generating_twice_gives_two_problems():
-    app = generate(page())
+    app = page()
+    app.number_input(key="make/pipeline/devices").set_value(6)
+    app = generate(app)
     first = app.selectbox(key="problem").value
+    app.session_state["graph/tab"] = "Generate"
+    app.run()
+    assert app.number_input(key="make/pipeline/devices").value == 6, "the form is as it was"
     second = generate(app).selectbox(key="problem").value
     assert first != second
     assert {first, second} <= set(app.session_state["own_problems"])
@@ -62,7 +80,7 @@ def test_every_generator_makes_a_problem_with_its_defaults(name):
 def test_impossible_numbers_are_refused_in_one_sentence():
     app = page()
     app.segmented_control(key="generator").set_value("transformer").run()
-    app.number_input(key="transformer/heads").set_value(7)
+    app.number_input(key="make/transformer/heads").set_value(7)
     generate(app)
     assert not app.exception
     assert "heads" in app.error[0].value
@@ -72,10 +90,50 @@ def test_impossible_numbers_are_refused_in_one_sentence():
 def test_what_would_take_long_is_refused_before_it_is_made():
     app = page()
     app.segmented_control(key="generator").set_value("transformer").run()
-    app.number_input(key="transformer/layers").set_value(256)
-    app.number_input(key="transformer/micro_batches").set_value(1024)
+    app.number_input(key="make/transformer/layers").set_value(256)
+    app.number_input(key="make/transformer/micro_batches").set_value(1024)
     generate(app)
     assert "make it smaller" in app.error[0].value
+
+
+def test_micro_batches_count_where_operators_are_limited():
+    app = page()
+    app.segmented_control(key="generator").set_value("transformer").run()
+    app.number_input(key="make/transformer/layers").set_value(48)
+    app.number_input(key="make/transformer/micro_batches").set_value(512)
+    generate(app)
+    assert "more than 50,000 operators" in app.error[0].value
+    assert not app.session_state["own_problems"]
+
+
+def test_a_mixture_of_experts_has_exchanges_between_its_accelerators():
+    app = page()
+    app.segmented_control(key="generator").set_value("moe").run()
+    generate(app)
+    graph = app.session_state["own_problems"].popitem()[1][1].template
+    assert "network" in graph.stream_names
+    assert "all_to_all" in {KINDS[kind] for kind in graph.kind}
+
+
+def test_a_job_shop_is_written_in_lines_and_a_fault_is_named():
+    app = page()
+    app.segmented_control(key="generator").set_value("job_shop").run()
+    app.text_area(key="make/job_shop/jobs").set_value("2 2\n0 3 1 2\n1 4 0")
+    generate(app)
+    assert "Job 1 has 3 numbers" in app.error[0].value
+    app.text_area(key="make/job_shop/jobs").set_value("2 2\n0 3 1 2\n1 4 0 1")
+    generate(app)
+    assert app.session_state["own_problems"]["job_shop"][1].template.n_operators == 4
+
+
+@pytest.mark.parametrize("key", [source.key for source in samples()])
+def test_every_sample_has_a_picture(key):
+    assert "<img alt=" in _picture(sample_problem(key), "dark")
+
+
+def test_a_problem_too_large_for_a_picture_says_so(monkeypatch):
+    monkeypatch.setattr("pages.components.gallery.MOST_OPERATORS", 3)
+    assert "too large for a picture" in _picture(random_layered(5, 2, seed=0), "light")
 
 
 def test_the_gallery_has_pictures_that_say_what_they_are():
