@@ -23,7 +23,6 @@ from planner_core.problem.micro_batches import micro_batch_range
 from planner_core.problem.settings import TIME_LIMIT
 from planner_core.search.progress import Options
 
-
 BUDGET_HELP = {
     "makespan": "Latest time at which everything has to be done.",
     "period": "Most time per micro-batch in steady state, on the busiest device.",
