@@ -12,7 +12,12 @@ from pages.components.figures import figures_table, operators_table, why_idle
 from pages.components.setup import theme
 from pages.components.shown import Shown
 from pages.components.solves import Kept, kept_plans
-from planner_core.analysis.critical_path import critical_path, waited_for_by, waits_for
+from planner_core.analysis.critical_path import (
+    critical_path,
+    slack,
+    waited_for_by,
+    waits_for,
+)
 from planner_core.analysis.table import Compared
 from planner_core.charts import Entry
 from planner_core.charts.gantt import COLOURINGS
@@ -214,7 +219,7 @@ def _charts(shown: list[Shown]) -> None:
         path = st.toggle(
             "Critical path",
             key="show_path",
-            help="Outlines a chain of operators without slack that ends with the first schedule. "
+            help="Outlines the chain of operators that makes the first schedule as long as it is. "
             "A click on an operator shows the chain through it.",
         )
     window = _micro_batch_window(entries, int(one)) if zoom and one != NO_MICRO_BATCH else None
@@ -223,7 +228,9 @@ def _charts(shown: list[Shown]) -> None:
     if picked or path:
         entry, operator = picked or (entries[0], None)
         highlight = (entry.key, tuple(critical_path(entry.problem, entry.schedule, operator)))
-    st.caption(_details(picked, len(highlight[1])) if picked and highlight else _HINT)
+    st.caption(_details(picked) if picked else _HINT)
+    if highlight:
+        st.caption(_path_words(entry, list(highlight[1])))
     timeline.show(
         timeline.document(
             tuple(entries),
@@ -250,7 +257,7 @@ def _micro_batch_window(entries: list[Entry], batch: int) -> tuple[float, float]
     return (min(starts), max(ends)) if starts else None
 
 
-def _details(picked: tuple[Entry, int], n_path: int) -> str:
+def _details(picked: tuple[Entry, int]) -> str:
     entry, o = picked
     graph, schedule = entry.problem.graph, entry.schedule
     unit = entry.problem.time_unit
@@ -269,8 +276,18 @@ def _details(picked: tuple[Entry, int], n_path: int) -> str:
     return (
         f"**{plain(entry.title)}, {plain(graph.operator_ids[o])}** on {plain(device)}, "
         f"{number(float(schedule.start[o]))} → {number(float(schedule.finish[o]))} {unit}. "
-        f"Waits for {before}. Waited for by {after}. Outlined: the chain of "
-        f"{n_path} operators without slack through it."
+        f"Waits for {before}. Waited for by {after}."
+    )
+
+
+def _path_words(entry: Entry, path: list[int]) -> str:
+    schedule, unit = entry.schedule, entry.problem.time_unit
+    unused = slack(entry.problem, schedule, path)
+    waits = f"{number(unused)} {unit} in which nothing on it runs" if unused else "no slack"
+    return (
+        f"Outlined in {plain(entry.title)}: a critical path of {len(path):,} operators, "
+        f"{number(float(schedule.start[path[0]]))} → {number(float(schedule.finish[path[-1]]))} "
+        f"{unit}, with {waits}."
     )
 
 

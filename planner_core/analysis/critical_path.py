@@ -1,6 +1,8 @@
-"""Chains of operators without slack between them: why a schedule takes as long as it does."""
+"""Chains of operators that wait for each other: why a schedule takes as long as it does."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from planner_core.schedule import Schedule
 
 
 def critical_path(problem: Problem, schedule: Schedule, through: int | None = None) -> list[int]:
-    """Return a chain of operators in which each starts the moment the one before lets it.
+    """Return a chain of operators in which each starts when the one before lets it, or after.
 
     Parameters
     ----------
@@ -22,9 +24,9 @@ def critical_path(problem: Problem, schedule: Schedule, through: int | None = No
     Returns
     -------
     list of int
-        In order of time. Successive operators are joined by a tensor or by their stream. The
-        chain begins where an operator waits for nothing (time 0, or a release of memory, or a
-        choice of the schedule).
+        In order of time. Successive operators are joined by a tensor or by their stream, and of
+        what an operator waits for the chain takes what lets go last. If it starts later still
+        (memory was full, or the schedule chose so) there is :func:`slack` on the chain.
     """
     if problem.graph.n_operators == 0:
         return []
@@ -36,6 +38,16 @@ def critical_path(problem: Problem, schedule: Schedule, through: int | None = No
     while (after := _bound(problem, facts, schedule, path[-1])) is not None and after not in path:
         path.append(after)
     return path
+
+
+def slack(problem: Problem, schedule: Schedule, path: list[int]) -> float:
+    """Time on a critical path in which nothing that the next operator needs is under way."""
+    facts = waiting(problem, schedule)
+    total = 0.0
+    for before, o in pairwise(path):
+        free = schedule.finish[before] if before == facts.previous[o] else facts.ready[o]
+        total += max(0.0, float(schedule.start[o] - free))
+    return total if total > facts.tolerance else 0.0
 
 
 def waits_for(problem: Problem, schedule: Schedule, operator: int) -> list[int]:
@@ -58,14 +70,13 @@ def waited_for_by(problem: Problem, schedule: Schedule, operator: int) -> list[i
 
 
 def _binding(facts: Waiting, schedule: Schedule, o: int) -> int | None:
-    """Operator that makes o start no earlier: the last input, else the stream."""
-    start = schedule.start[o]
-    if facts.last_input[o] >= 0 and facts.ready[o] >= start - facts.tolerance:
-        return int(facts.last_input[o])
-    before = int(facts.previous[o])
-    if before >= 0 and schedule.finish[before] >= start - facts.tolerance:
-        return before
-    return None
+    """Operator that lets o start last: its last input or the one before on its stream."""
+    producer, before = int(facts.last_input[o]), int(facts.previous[o])
+    if before < 0 or (
+        producer >= 0 and facts.ready[o] >= schedule.finish[before] - facts.tolerance
+    ):
+        return producer if producer >= 0 else None
+    return before
 
 
 def _bound(problem: Problem, facts: Waiting, schedule: Schedule, o: int) -> int | None:

@@ -1,10 +1,16 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner_core.analysis.critical_path import critical_path, waited_for_by, waits_for
+from planner_core.analysis.critical_path import (
+    critical_path,
+    slack,
+    waited_for_by,
+    waits_for,
+)
 from planner_core.baselines import run_baseline
 from planner_core.workloads import pipeline
 
@@ -36,6 +42,25 @@ def test_path_through_an_operator_contains_it():
         path = critical_path(problem, schedule, through=o)
         assert o in path
         assert list(schedule.start[path]) == sorted(schedule.start[path])
+
+
+@pytest.mark.parametrize("name", ["gpipe", "1f1b", "zb-h1"])
+def test_a_path_leads_from_the_beginning_to_the_end(name):
+    problem = pipeline(4, 8)
+    schedule = run_baseline(name, problem).schedule
+    path = critical_path(problem, schedule)
+    assert schedule.start[path[0]] == 0.0
+    assert schedule.finish[path[-1]] == schedule.makespan
+    taken = float((schedule.finish - schedule.start)[path].sum())
+    assert slack(problem, schedule, path) == pytest.approx(schedule.makespan - taken)
+
+
+def test_a_fused_backward_hands_on_late_and_the_path_shows_it_as_slack():
+    problem = pipeline(2, 1)
+    schedule = run_baseline("1f1b", problem).schedule
+    path = [problem.graph.operator_ids[o] for o in critical_path(problem, schedule)]
+    assert path == ["F0", "F1", "I1", "I0", "W0"]
+    assert slack(problem, schedule, critical_path(problem, schedule)) == 1.0
 
 
 def test_neighbours():

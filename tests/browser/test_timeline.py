@@ -25,12 +25,12 @@ def test_pointing_says_what_an_operator_waits_for(page):
 
 def test_a_click_outlines_the_critical_path_and_escape_clears_it(page):
     page.mouse.click(*cell(page, "1f1b", operator(page, "F3@0")))
-    page.get_by_text("Outlined: the chain of").wait_for()
+    page.get_by_text("a critical path of").wait_for()
     outlined = state(page, "data.panels[0].outlined")
     assert operator(page, "F0@0") in outlined
     assert state(page, "data.panels[0].picked") == operator(page, "F3@0")
     page.locator(".timeline .tl-overlay").press("Escape")
-    page.get_by_text("Outlined: the chain of").wait_for(state="detached")
+    page.get_by_text("a critical path of").wait_for(state="detached")
     assert state(page, "data.panels[0].outlined") == []
 
 
@@ -43,7 +43,7 @@ def test_operators_are_reached_and_chosen_with_the_keyboard(page):
     board.press("ArrowDown")
     assert "on gpu1" in said.inner_text()
     board.press("Enter")
-    page.get_by_text("Outlined: the chain of").wait_for()
+    page.get_by_text("a critical path of").wait_for()
 
 
 def test_numbers_that_do_not_fit_are_counted_and_come_back_with_zoom(page, server):
