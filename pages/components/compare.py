@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.components import baselines, timeline
 from pages.components.figures import figures_table, operators_table, why_idle
+from pages.components.problems import common_memory
 from pages.components.setup import theme
 from pages.components.shown import Shown
 from pages.components.solves import Kept, kept_plans
@@ -24,7 +25,7 @@ from planner_core.charts.gantt import COLOURINGS
 from planner_core.charts.numbers import number
 from planner_core.problem import Problem
 from planner_core.problem.graph import FloatArray
-from planner_core.schedule import validate
+from planner_core.schedule import micro_batch_count, validate
 
 NO_MICRO_BATCH = "all"
 
@@ -58,14 +59,17 @@ def compare(problem: Problem, plan: Kept | None) -> list[Shown]:
 
 def _choose(problem: Problem, plan: Kept | None) -> tuple[list[str], float | None, list[Kept]]:
     choices = baselines.choices(problem)
-    possible = [name for name, (_, reason) in choices.items() if reason is None]
+    chosen: list[str] = st.session_state.setdefault(
+        f"baselines/{problem.name}", baselines.defaults(problem)
+    )
+    # What was chosen stays chosen when a setting changes, also where it no longer applies.
+    offered = [name for name, (_, reason) in choices.items() if not reason or name in chosen]
     with st.popover("Schedules", icon=":material/checklist:"):
         names = st.multiselect(
             "Expert schedules",
-            possible,
-            default=baselines.defaults(problem),
+            offered,
             format_func=lambda name: choices[name][0],
-            key=f"baselines/{id(problem)}",
+            key=f"baselines/{problem.name}",
             help="Each is timed with this problem's durations and transfer times.",
         )
         pair = None
@@ -76,7 +80,7 @@ def _choose(problem: Problem, plan: Kept | None) -> tuple[list[str], float | Non
                 value=None,
                 placeholder="F + B",
                 format="%g",
-                key=f"pair/{id(problem)}",
+                key=f"pair/{problem.name}",
                 help="Time of one DualPipe block that runs a forward and a backward at once. "
                 "Empty: the sum of its parts. Less than F + B stands for overlap that is outside "
                 "the problem model.",
@@ -88,13 +92,17 @@ def _choose(problem: Problem, plan: Kept | None) -> tuple[list[str], float | Non
             and kept.plan.schedule is not None
             and kept.plan.problem.name == problem.name
         ]
+        kept_key = f"earlier/{problem.name}"
+        before = st.session_state.get(kept_key, [])
+        st.session_state[kept_key] = [kept for kept in others if kept in before]
         earlier = st.multiselect(
             "Earlier plans",
             others,
             format_func=_plan_title,
             disabled=not others,
-            placeholder="none yet" if not others else "choose",
-            key=f"earlier/{id(problem)}",
+            placeholder="choose" if others else "none yet: solve with other settings",
+            key=kept_key,
+            help="Plans this session found for the same graph, also with other settings.",
         )
         refused = [f"{title}: {reason}" for title, reason in choices.values() if reason]
         if refused:
@@ -103,7 +111,17 @@ def _choose(problem: Problem, plan: Kept | None) -> tuple[list[str], float | Non
 
 
 def _plan_title(kept: Kept) -> str:
-    return f"{kept.title} ({number(kept.plan.makespan)} {kept.plan.problem.time_unit})"
+    makespan = f"{number(kept.plan.makespan)} {kept.plan.problem.time_unit}"
+    return f"{kept.title}: makespan {makespan}, {_settings_words(kept.plan.problem)}"
+
+
+def _settings_words(problem: Problem) -> str:
+    """What tells plans of one graph apart."""
+    limit = common_memory(problem)
+    memory = "own memory limits" if limit is None else f"memory {number(limit)}"
+    count = micro_batch_count(problem)
+    batches = f", {count} micro-batches" if count > 1 else ""
+    return f"{memory} {problem.memory_unit if limit else ''}".strip() + batches
 
 
 def _shown(
@@ -113,11 +131,18 @@ def _shown(
     pair: float | None,
     earlier: list[Kept],
 ) -> list[Shown]:
-    shown = [_plan_shown(kept) for kept in ([plan] if plan else []) + earlier if kept.plan.schedule]
+    shown = [_plan_shown(plan)] if plan else []
+    shown += [_plan_shown(kept, f"with {_settings_words(kept.plan.problem)}") for kept in earlier]
     makespan_bound = None
     if plan is not None and problem.objective.primary == "makespan":
         makespan_bound = plan.plan.lower_bound
+    choices = baselines.choices(problem)
+    left_out = [f"{choices[name][0]} ({choices[name][1]})" for name in names if choices[name][1]]
+    if left_out:
+        st.caption(f":material/block: Not with these settings: {plain('; '.join(left_out))}.")
     for name in names:
+        if choices[name][1]:
+            continue
         found = baselines.result(name, problem, pair)
         if isinstance(found, str):
             st.warning(f"{name}: {found}", icon=":material/block:")
@@ -156,10 +181,10 @@ def _shown(
     return shown
 
 
-def _plan_shown(kept: Kept) -> Shown:
+def _plan_shown(kept: Kept, settings: str = "") -> Shown:
     plan = kept.plan
     assert plan.schedule is not None
-    proof = verdict(kept)
+    proof = f"{settings}: {verdict(kept)}" if settings else verdict(kept)
     bound = plan.lower_bound if plan.problem.objective.primary == "makespan" else None
     return Shown(
         Entry(

@@ -22,7 +22,8 @@ PAGES: tuple[tuple[str, str], ...] = (
 """(file, title) in the order a user meets them; an icon here would be loaded from another host."""
 
 _KEPT = ("problem", "objective/", "then/", "memory/", "micro_batches/", "budget/", "time_limit",
-         "merging", "generator", "sweep/", "make/", "learn/")  # fmt: skip
+         "merging", "generator", "sweep/", "make/", "learn/",
+         "baselines/", "pair/", "earlier/", "colour_by", "show_")  # fmt: skip
 """Beginnings of the keys of controls that keep their values when the page changes."""
 
 _STYLES = """

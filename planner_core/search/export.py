@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import highspy
 import numpy as np
-import pyomo.environ as pyo
 
 from planner_core.bounds import makespan_bound
-from planner_core.milp.driver import compile_model
 from planner_core.problem import InputError, NotApplicable, Problem
-from planner_core.search.questions import FreeQuestion, PlacedQuestion, Question
+
+if TYPE_CHECKING:
+    import pyomo.environ as pyo
+
+# Pyomo and HiGHS take seconds to import: only who writes a model waits for them.
 
 FORMATS: dict[str, str] = {"lp": "CPLEX LP format", "mps": "MPS, free format"}
 """File name ending and what it is called."""
@@ -43,6 +45,8 @@ def export_model(problem: Problem, file_format: str = "lp", horizon: float | Non
     NotApplicable
         If the problem minimises something else, or nothing can end by the horizon.
     """
+    from planner_core.search.questions import FreeQuestion, PlacedQuestion, Question
+
     if file_format not in FORMATS:
         raise InputError(f"the format is '{file_format}'; it must be one of {', '.join(FORMATS)}")
     if problem.objective.primary != "makespan":
@@ -76,6 +80,11 @@ def export_model(problem: Problem, file_format: str = "lp", horizon: float | Non
 
 def written(model: pyo.ConcreteModel, file_format: str) -> bytes:
     """Return the text of a linear Pyomo model, with its names where the format can hold them."""
+    import highspy
+    import pyomo.environ as pyo
+
+    from planner_core.milp.driver import compile_model
+
     compiled = compile_model(model)
     assert compiled is not None  # nothing stops it
     rows = model.component_data_objects(pyo.Constraint, active=True)

@@ -1,0 +1,111 @@
+"""What the comparison of the Plan page shows and keeps."""
+
+import pytest
+
+from pages.components import compare, problems, solves
+from planner_core.baselines import run_baseline
+from planner_core.problem.settings import Settings
+from planner_core.schedule import Plan
+
+SAMPLE = "bidirectional_8x20"
+NAME = problems.sample_problem(SAMPLE).name
+
+
+def texts(elements):
+    return " ".join(str(element.value) for element in elements)
+
+
+def schedules(app):
+    return app.dataframe[0].value["schedule"].tolist()
+
+
+def a_plan(**settings):
+    problem = problems.configured(problems.sample_problem(SAMPLE), Settings(**settings))
+    schedule = run_baseline("dualpipe-sequential", problem).schedule
+    return Plan(
+        problem=problem, status="feasible", schedule=schedule, value=schedule.makespan,
+        lower_bound=60.0, proved_by="some bound", seconds=1.0,
+    )  # fmt: skip
+
+
+def keep(app, *plans):
+    app.session_state["plans"] = [
+        solves.Kept(f"Plan {i}", plan, [], None) for i, plan in enumerate(plans, start=1)
+    ]
+    return app.run()
+
+
+def test_chosen_schedules_stay_when_a_setting_changes(app):
+    app.multiselect(key=f"baselines/{NAME}").set_value(["gpipe", "chimera"]).run()
+    assert schedules(app) == ["GPipe", "Chimera"]
+    app.number_input(key=f"memory/{SAMPLE}").set_value(7.0).run()
+    app.number_input(key=f"micro_batches/{SAMPLE}").set_value(24).run()
+    assert schedules(app) == ["GPipe", "Chimera"]
+
+
+def test_a_chosen_schedule_that_does_not_apply_is_said_and_comes_back(app):
+    app.multiselect(key=f"baselines/{NAME}").set_value(["1f1b", "dualpipe"]).run()
+    app.number_input(key=f"micro_batches/{SAMPLE}").set_value(3).run()
+    assert not app.exception
+    assert schedules(app) == ["1F1B"]
+    assert "Not with these settings: DualPipe (blocks)" in texts(app.caption)
+    app.number_input(key=f"micro_batches/{SAMPLE}").set_value(20).run()
+    assert schedules(app) == ["1F1B", "DualPipe (blocks)"]
+
+
+def test_chosen_schedules_stay_while_another_page_is_open(app):
+    app.multiselect(key=f"baselines/{NAME}").set_value(["gpipe"]).run()
+    app.switch_page("pages/trade_off.py").run()
+    app.switch_page("pages/plan.py").run()
+    assert schedules(app) == ["GPipe"]
+
+
+def test_earlier_plans_with_other_settings_are_compared(app):
+    earlier, now = a_plan(memory=12.0), a_plan()
+    keep(app, earlier, now)
+    assert schedules(app)[0] == "Plan 2"
+    choice = app.multiselect(key=f"earlier/{NAME}")
+    assert choice.options == ["Plan 1: makespan 63 ms, memory 12 activations, 20 micro-batches"]
+    choice.set_value(app.session_state["plans"][:1]).run()
+    assert schedules(app)[:2] == ["Plan 2", "Plan 1"]
+    notes = app.dataframe[0].value["note"].tolist()
+    assert notes[1].startswith("with memory 12 activations, 20 micro-batches: feasible")
+
+
+def test_an_earlier_plan_that_becomes_the_plan_is_shown_once(app):
+    earlier, now = a_plan(memory=12.0), a_plan()
+    keep(app, earlier, now)
+    app.multiselect(key=f"earlier/{NAME}").set_value(app.session_state["plans"][:1]).run()
+    app.number_input(key=f"memory/{SAMPLE}").set_value(12.0).run()
+    assert not app.exception
+    assert [name for name in schedules(app) if name.startswith("Plan")] == ["Plan 1"]
+
+
+@pytest.mark.parametrize("name", ["a*b_c", "[x](y)", "$1$", "`t`", "p:q:r"])
+def test_names_are_not_taken_for_markdown(name):
+    escaped = compare.plain(name)
+    assert escaped.replace("\\", "") == name
+    assert all(escaped[i - 1] == "\\" for i, c in enumerate(escaped) if c in "*_[]$`:")
+
+
+def test_an_operator_that_was_clicked_tells_its_path(app):
+    app.session_state["timeline"] = {"picked": ["1f1b", 40]}
+    app.run()
+    assert not app.exception
+    said = texts(app.caption)
+    assert "Waits for" in said
+    assert "a critical path of" in said
+
+
+@pytest.mark.parametrize("picked", [["nobody", 1], ["1f1b", 10**6], ["1f1b", -1], None])
+def test_a_click_on_what_is_no_longer_shown_is_forgotten(app, picked):
+    app.session_state["timeline"] = {"picked": picked}
+    app.run()
+    assert not app.exception
+    assert "Waited for by" not in texts(app.caption)
+
+
+def test_the_critical_path_is_that_of_the_first_schedule(app):
+    app.toggle(key="show_path").set_value(True).run()
+    assert "Outlined in 1F1B: a critical path of" in texts(app.caption)
+    assert "0 → 81 ms" in texts(app.caption)
