@@ -61,6 +61,22 @@ class Alternative:
     collective: float = 0.0
     gather: Mapping[str, float] = field(default_factory=lambda: _NONE)
 
+    @property
+    def exchanges(self) -> bool:
+        """Whether an exchange between the shards completes the result."""
+        return self.shards > 1 and self.collective > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Least(Alternative):
+    """What no way of an operator goes below; with an exchange if some way has one."""
+
+    exchanged: bool = False
+
+    @property
+    def exchanges(self) -> bool:
+        return self.exchanged
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SplitProblem:
@@ -141,34 +157,47 @@ class SplitProblem:
         Every operator runs once, in the least of its ways' times on each device, with the least
         of their sizes: what the first shards of any choice do is a schedule of it, too.
         """
-        problem, graph = self.problem, self.problem.template
-        table = np.full((graph.n_operators, problem.n_devices), np.inf)
-        workspace, size = graph.workspace.copy(), graph.size.copy()
-        group_size = np.full(graph.n_groups, np.inf)
-        number = {str(name): g for g, name in enumerate(graph.group_ids)}
-        ptr, made = graph.tensors_of
-        for o in range(graph.n_operators):
-            ways = self.ways(o)
-            for way in ways:
-                table[o] = np.minimum(table[o], self.durations(o, way))
-                for (group, _), held in held_sizes(graph, o, way).items():
-                    group_size[number[group]] = min(group_size[number[group]], held)
-            workspace[o] = min((way.workspace for way in ways), default=0.0)
-            for t in made[ptr[o] : ptr[o + 1]].tolist():
-                name = str(graph.tensor_ids[t])
-                size[t] = min((way.tensors.get(name, size[t]) for way in ways), default=0.0)
-        ids = problem.cluster.device_ids
-        least = replace(
-            graph,
-            duration=np.full(graph.n_operators, np.nan),
-            type_names=ids,
-            duration_by_type=np.where(np.isfinite(table), table, np.nan),
-            workspace=workspace,
-            size=size,
-            group_size=np.where(np.isfinite(group_size), group_size, graph.group_size),
-        )
+        problem = self.problem
+        graph, ids = problem.template, problem.cluster.device_ids
+        ways = [self.ways(o) for o in range(graph.n_operators)]
+        held: dict[str, float] = {}
+        for o, row in enumerate(ways):
+            for way in row:
+                for (group, _), size in held_sizes(graph, o, way).items():
+                    held[group] = min(held.get(group, size), size)
+        chosen = {
+            str(graph.operator_ids[o]): self._least(o, row, held) for o, row in enumerate(ways)
+        }
+        # Times differ from device to device, so every device is a type of its own.
         cluster = replace(problem.cluster, device_types=ids)
-        return replace(problem, template=least, cluster=cluster)
+        return replace(problem, template=_Expansion(problem, chosen).graph(), cluster=cluster)
+
+    def _least(self, o: int, ways: Sequence[Alternative], held: Mapping[str, float]) -> _Least:
+        graph = self.problem.template
+        if not ways:
+            raise InputError(
+                f"every alternative of operator '{graph.operator_ids[o]}' needs more devices than "
+                f"the cluster has ({self.problem.n_devices})"
+            )
+        times = np.min([self.durations(o, way) for way in ways], axis=0).tolist()
+        names = zip(self.problem.cluster.device_ids, times, strict=True)
+        ptr, made = graph.tensors_of
+        tensors = {
+            str(graph.tensor_ids[t]): min(
+                way.tensors.get(str(graph.tensor_ids[t]), float(graph.size[t])) for way in ways
+            )
+            for t in made[ptr[o] : ptr[o + 1]].tolist()
+        }
+        groups = graph.group_ids[graph.groups_of(o)].tolist()
+        return _Least(
+            id="least",
+            duration={name: time for name, time in names if np.isfinite(time)},
+            workspace=min(way.workspace for way in ways),
+            parameters={str(group): held[str(group)] for group in groups},
+            tensors=tensors,
+            collective=min(way.collective if way.exchanges else 0.0 for way in ways),
+            exchanged=any(way.exchanges for way in ways),
+        )
 
     def expand(self, choice: Mapping[str, str]) -> Problem:
         """Return the problem in which every operator is done in the chosen way.
@@ -289,7 +318,7 @@ class _Expansion:
     def _source(self, o: int, shard: int) -> str:
         """Operator that has the complete result of a shard."""
         way = self.ways[o]
-        sync = way is not None and way.shards > 1 and way.collective > 0
+        sync = way is not None and way.exchanges
         return self._name(o, shard) + (":sync" if sync else "")
 
     def _add_operator(self, o: int, operators: list[Row], tensors: list[Row]) -> None:
@@ -297,7 +326,7 @@ class _Expansion:
         for shard in range(k):
             row = self._row(o, shard)
             operators.append(row)
-            if way is None or k == 1 or not way.collective:
+            if way is None or not way.exchanges:
                 continue
             sync = self._source(o, shard)
             operators.append(
@@ -353,7 +382,9 @@ class _Expansion:
         if group >= 0:
             name = self.base.colocation_names[group]
             return f"{name}/{shard}" if group in self.split_groups else name
-        return self._name(o, shard) if self._shards(o) > 1 else None
+        way = self.ways[o]
+        together = way is not None and (way.shards > 1 or way.exchanges)
+        return self._name(o, shard) if together else None
 
     def _groups(self, o: int, shard: int) -> list[str]:
         names: list[str] = []
