@@ -90,6 +90,9 @@ class Editor {
       element("div", {}, "or double-click anywhere"));
     this.canvas = element("div", { className: "ge-canvas" }, this.graph, this.wire, this.port, this.tip, this.said, this.empty);
     this.panel = element("div", { className: "ge-panel" });
+    this.panel.setAttribute("role", "region");
+    this.panel.setAttribute("aria-live", "polite");
+    this.panel.setAttribute("aria-label", "What is selected");
     this.root.replaceChildren(bar, this.canvas, this.panel);
     this.root.tabIndex = 0;
     this.root.setAttribute("role", "application");
@@ -298,7 +301,7 @@ class Editor {
     return [
       element("h4", { textContent: count ? `${count} selected` : "Nothing selected" }),
       element("p", { textContent: this.data.merged ? "Double-click a group to open it, and its box to close it. Click an operator to edit it." : "Click an operator or an arrow to edit it. Drag the round port on an operator's right to another operator to connect them." }),
-      element("ul", {}, key("double-click", "adds an operator"), key("Enter", "edits what is selected"), key("Delete", "deletes it"), key("Ctrl-Z", "undoes"), key("Ctrl-Shift-Z", "redoes"), key("Shift-drag", "selects several")),
+      element("ul", {}, key("double-click", "adds an operator"), key("Arrow keys", "go from one to the next"), key("Enter", this.data.merged ? "opens a group or edits an operator" : "edits what is selected"), key("Delete", "deletes it"), key("Ctrl-Z", "undoes"), key("Ctrl-Shift-Z", "redoes"), key("Shift-drag", "selects several")),
       element("div", { className: "ge-key" }, ...this.data.kinds.filter((item) => kinds.has(item.kind)).map((item) => {
         const patch = element("i");
         patch.style.background = item.fill;
@@ -381,10 +384,32 @@ class Editor {
     if (name === "delete" || name === "backspace") this.deleteChosen();
     else if (control && name === "z") this.tell({ do: event.shiftKey ? "redo" : "undo" });
     else if (control && name === "y") this.tell({ do: "redo" });
-    else if (name === "enter") this.editChosen();
+    else if (name === "enter") this.enter();
+    else if (name.startsWith("arrow")) this.walk(name === "arrowright" || name === "arrowdown" ? 1 : -1);
     else if (name === "escape") this.cy.$(":selected").unselect();
     else return;
     event.preventDefault();
+  }
+
+  enter() {
+    const chosen = this.cy.nodes(":selected");
+    if (chosen.length === 1 && !chosen.data("row")) this.openOrClose(chosen);
+    else this.editChosen();
+  }
+
+  /** Select the next or previous operator or group, from left to right. */
+  walk(by) {
+    const nodes = this.cy.nodes().sort((a, b) => a.position("x") - b.position("x") || a.position("y") - b.position("y"));
+    if (nodes.empty()) return;
+    const chosen = this.cy.nodes(":selected").last();
+    const at = chosen.empty() ? -1 : nodes.indexOf(chosen[0]);
+    const next = nodes[at < 0 ? (by > 0 ? 0 : nodes.length - 1) : (at + by + nodes.length) % nodes.length];
+    this.cy.$(":selected").unselect();
+    next.select();
+    const { x1, x2, y1, y2 } = next.renderedBoundingBox();
+    const seen = x1 >= 0 && y1 >= 0 && x2 <= this.canvas.clientWidth && y2 <= this.canvas.clientHeight;
+    if (!seen) this.cy.center(next);
+    this.panel.setAttribute("aria-label", next.data("label"));
   }
 
   editChosen() {
@@ -404,7 +429,13 @@ class Editor {
       const zoom = this.cy.zoom();
       this.add({ x: (point.x - x) / zoom, y: (point.y - y) / zoom });
     } else if (node.data("row")) this.editChosen();
-    else this.tell({ do: node.hasClass("box") ? "close" : "open", path: node.data("path") });
+    else this.openOrClose(node);
+  }
+
+  openOrClose(node) {
+    const what = node.hasClass("box") ? "close" : "open";
+    this.opening = what === "open" ? node.id() : undefined;
+    this.tell({ do: what, path: node.data("path") });
   }
 
   operatorAt(point, reach) {
@@ -487,9 +518,11 @@ class Editor {
 
   layOut() {
     const { cy } = this;
-    cy.layout({ name: "dagre", rankDir: "LR", nodeSep: 16, rankSep: 64, edgeSep: 8, ranker: cy.nodes().length > 120 ? "tight-tree" : "network-simplex", animate: false, fit: false }).run();
+    const rankSep = this.data.merged ? 120 : 64; // edges between groups say how many they are
+    cy.layout({ name: "dagre", rankDir: "LR", nodeSep: 16, rankSep, edgeSep: 8, ranker: cy.nodes().length > 120 ? "tight-tree" : "network-simplex", animate: false, fit: false }).run();
     this.remember();
-    this.fit();
+    this.fit(cy.getElementById(this.opening ?? ""));
+    this.opening = undefined;
   }
 
   placeBeside(node) {
@@ -511,12 +544,12 @@ class Editor {
     if (this.unseen && this.canvas.clientWidth) this.fit();
   }
 
-  fit() {
+  fit(part) {
     this.unseen = !this.canvas.clientWidth;
     if (this.cy.elements().empty()) return;
     this.cy.resize();
-    this.cy.fit(undefined, 36);
-    if (this.cy.zoom() > 1.25) { this.cy.zoom(1.25); this.cy.center(); }
+    this.cy.fit(part?.nonempty() ? part : undefined, 36);
+    if (this.cy.zoom() > 1.25) { this.cy.zoom(1.25); this.cy.center(part?.nonempty() ? part : undefined); }
   }
 
   zoom(factor) {

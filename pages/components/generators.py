@@ -201,7 +201,7 @@ _MACHINES = (
     Field("recompute", "Recompute", False, "Saves activations of blocks only and runs them again."),
 )
 _BATCHES = Field("micro_batches", "Micro-batches", 4, "Repeats of the graph.", 1, 1024)
-_BATCH = Field("batch", "Batch", 1, "Samples in a micro-batch.", 1, 4096)
+_BATCH = Field("batch", "Batch (samples)", 1, "Samples in a micro-batch.", 1, 4096)
 
 _TRANSFORMER = (
     Field("layers", "Layers", 8, "Transformer layers.", 1, 256),

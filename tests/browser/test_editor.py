@@ -192,3 +192,40 @@ def test_what_is_typed_in_a_table_shows_on_the_canvas(editor):
     page.keyboard.press("Enter")
     editor.wait("cy.nodes().some((node) => node.data('row').duration === 9)")
     assert json.dumps(editor.downloaded().template.duration.tolist()).count("9.0") == 1
+
+
+def test_operators_are_walked_through_and_edited_by_keyboard(editor):
+    page = editor.open("small_graph").page
+    page.locator(".graph-editor").focus()
+    page.keyboard.press("ArrowRight")
+    editor.wait("cy.nodes(':selected').some((node) => node.data('row').id === 'read')")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    field = page.locator(".ge-panel").get_by_label("id")
+    field.wait_for()
+    name = field.input_value()
+    page.keyboard.type("renamed")
+    page.keyboard.press("Enter")
+    editor.wait("cy.nodes().some((node) => node.data('row').id === 'renamed')")
+    assert name not in editor.names()
+    page.keyboard.press("Control+z")
+    editor.wait(f"cy.nodes().some((node) => node.data('row').id === '{name}')")
+
+
+def test_the_merged_graph_is_looked_at_and_opened(editor):
+    page = editor.open("mixed_cluster").page
+    for box, choice in (("Group by", "merging"), ("Merging", "combined")):
+        page.get_by_role("combobox", name=box).click()
+        page.get_by_role("option", name=choice, exact=True).click()
+        editor.settle()
+    cap = page.get_by_role("spinbutton", name="Merging cap")
+    cap.fill("12")
+    cap.press("Enter")
+    editor.wait("cy.nodes('.group').length === 3")
+    page.get_by_text("12 operators become 8").wait_for()
+    editor.settle()
+    page.locator(".graph-editor").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    editor.wait("cy.nodes('.box').length === 1 && cy.nodes('.group').length === 2")
+    assert {"F0", "F1", "F2"} <= set(editor.names())

@@ -81,7 +81,7 @@ def column_settings(document: Document, name: str, units: tuple[str, str]) -> di
     common: dict[str, Any] = {
         "id": text("id", required=True),
         "kind": choice("kind", options=list(KINDS), default="other"),
-        "duration": number(f"duration ({time})", default=1.0, format="%g"),
+        "duration": number(f"duration ({time})", default=1.0, format="%.6g"),
         "stage": number("stage", step=1, help="Pipeline stage; empty for none."),
         "stream": text("stream", default=COMPUTE, help="Operators of one stream never overlap."),
         "workspace": number(f"workspace ({memory})", help="Memory in use while it runs."),
@@ -90,21 +90,21 @@ def column_settings(document: Document, name: str, units: tuple[str, str]) -> di
         "colocate": text("colocate", help="Operators of one group share a device."),
         "producer": choice("producer", options=operators, required=True),
         "consumers": text("consumers", help="Operators that consume it, separated by commas."),
-        "size": number(f"size ({memory})", default=0.0, format="%g"),
+        "size": number(f"size ({memory})", default=0.0, format="%.6g"),
         "transfer": number(f"transfer ({time})", help="Fixed; empty: latency + size / bandwidth."),
         "output": st.column_config.CheckboxColumn("output", help="Kept to the end."),
         "type": text("type", help="Operators may give a duration per type."),
-        "memory": number(f"memory ({memory})", help="Limit; empty: unlimited.", format="%g"),
-        "speed": number("speed", default=1.0, help="Durations are divided by it.", format="%g"),
+        "memory": number(f"memory ({memory})", help="Limit; empty: unlimited.", format="%.6g"),
+        "speed": number("speed", default=1.0, help="Durations are divided by it.", format="%.6g"),
         "host": st.column_config.CheckboxColumn("host", help="Pays nothing for staged transfers."),
         "source": choice("source", options=devices, required=True),
         "target": choice("target", options=devices, required=True),
-        "latency": number(f"latency ({time})", default=0.0, format="%g"),
-        "bandwidth": number(f"bandwidth ({memory}/{time})", help="Empty: infinite.", format="%g"),
+        "latency": number(f"latency ({time})", default=0.0, format="%.6g"),
+        "bandwidth": number(f"bandwidth ({memory}/{time})", help="Empty: infinite.", format="%.6g"),
         "exclusive": st.column_config.CheckboxColumn("exclusive", help="One transfer at a time."),
     }
     common |= {
-        f"duration {key}": number(f"duration on {key} ({time})", format="%g")
+        f"duration {key}": number(f"duration on {key} ({time})", format="%.6g")
         for key in _types(document)
     }
     if name == "operators":
