@@ -15,7 +15,13 @@ from planner_core.problem import InputError, NotApplicable, Problem
 MAX_DOT_BYTES = 4 * 2**20
 """pydot reads about a megabyte in half a minute; larger graphs belong into other formats."""
 
-_HEAD = re.compile(rb"^(\s|//[^\n]*\n|#[^\n]*\n|/\*.*?\*/)*(strict\s+)?(di)?graph\b", re.DOTALL)
+DEEPEST = 6
+"""Braces inside each other: pydot tries each pair twice, so its time doubles with every level."""
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+
+_HEAD = re.compile(rb"(?>\s|//[^\n]*\n|#[^\n]*\n|/\*.*?\*/)*+(strict\s+)?(di)?graph\b", re.DOTALL)
+"""Nothing in it is tried twice: a comment is read in one way only."""
 
 
 def sniff(data: bytes) -> bool:
@@ -53,6 +59,7 @@ def parse_problem(data: bytes, max_bytes: int = UPLOAD_LIMIT, *, devices: int = 
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError("the DOT file is not UTF-8; save it as UTF-8") from None
+    _check_nesting(text)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # pydot prints what it cannot parse
             graphs = pydot.graph_from_dot_data(text)
@@ -61,7 +68,19 @@ def parse_problem(data: bytes, max_bytes: int = UPLOAD_LIMIT, *, devices: int = 
         raise InputError(f"the file is not DOT that can be read: {reason}") from None
     if not graphs:
         raise InputError("the file is not DOT that can be read; check its braces and quotes")
-    return problem_of_networkx(_networkx(graphs[0]), _bare(graphs[0].get_name()), devices)
+    return problem_of_networkx(_networkx(graphs[0]), _bare(graphs[0].get_name()) or "DOT", devices)
+
+
+def _check_nesting(text: str) -> None:
+    depth = deepest = 0
+    for brace in re.findall("[{}]", _STRING.sub("", text)):
+        depth += 1 if brace == "{" else -1
+        deepest = max(deepest, depth)
+    if deepest > DEEPEST:
+        raise InputError(
+            f"the DOT file nests subgraphs {deepest} deep; at most {DEEPEST} are read, so write "
+            "the inner ones out"
+        )
 
 
 def _networkx(dot: Any) -> Any:

@@ -54,7 +54,8 @@ def parse_problem(data: bytes, max_bytes: int = UPLOAD_LIMIT, *, devices: int = 
     except Exception as error:  # networkx lets KeyError, ValueError and parser errors through
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"the file is not GraphML that can be read: {reason}") from None
-    return problem_of_networkx(graph, str(graph.graph.get("name", "GraphML"))[:200], devices)
+    name = str(graph.graph.get("name") or "GraphML")[:200]
+    return problem_of_networkx(graph, name, devices)
 
 
 def write_problem(problem: Problem, path: PathLike) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ def test_defaults_subgraphs_ports_and_quotes():
         (b"digraph { a [duration=1]; a -> b }", "operator 'b' has no duration"),
         (b"digraph { a [duration=1] ", "not DOT"),
         (b"digraph { a [duration=\xff] }", "not UTF-8"),
+        (b"digraph {" + b"{" * 25 + b"}" * 25, "nests subgraphs 26 deep"),
         (
             b"digraph { a [duration=1]; b [duration=1]; "
             b"a -> b [tensor=t, size=1]; a -> c [tensor=t, size=2]; c [duration=1] }",
@@ -58,6 +59,30 @@ def test_defaults_subgraphs_ports_and_quotes():
 def test_bad_files_are_refused(data, message):
     with pytest.raises(InputError, match=message):
         parse_problem(data)
+
+
+def test_a_graph_needs_no_name_and_labels_may_hold_braces():
+    problem = parse_problem(b'digraph { a [duration=1, label="{{{{{{{{{x}"] { b [duration=2] } }')
+    assert problem.name == "DOT"
+    assert problem.template.operator_ids.tolist() == ["a", "b"]
+
+
+def test_comments_are_read_in_one_way_only():
+    # With a pattern that may try anew, thirty comments take minutes.
+    assert not sniff(b"/**/" * 5000 + b"x")
+    assert sniff(b"/**/" * 5000 + b"digraph {")
+
+
+def test_a_file_that_networkx_writes_through_pydot():
+    networkx = pytest.importorskip("networkx")
+    graph = networkx.DiGraph(name="written elsewhere")
+    graph.add_node("conv 1", duration=1.5, kind="forward")
+    graph.add_node("b 2", duration=2, parameters=8.0)
+    graph.add_edge("conv 1", "b 2", size=3)
+    problem = parse_problem(networkx.nx_pydot.to_pydot(graph).to_string().encode())
+    assert table(problem) == {("conv 1", "b 2", 3.0)}
+    assert problem.template.duration.tolist() == [1.5, 2.0]
+    assert problem.template.group_size.tolist() == [8.0]
 
 
 def test_content_tells_the_kind():

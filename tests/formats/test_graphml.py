@@ -59,6 +59,27 @@ def test_bad_files_are_refused(data, message):
         parse_problem(data)
 
 
+@pytest.mark.parametrize("named_keys", [False, True])
+@pytest.mark.parametrize("multi", [False, True])
+def test_files_that_networkx_writes_in_its_several_ways(named_keys, multi):
+    import io
+
+    import networkx as nx
+
+    graph = nx.MultiDiGraph() if multi else nx.DiGraph()
+    graph.add_node(1, duration=2, kind="forward", stage=0)
+    graph.add_node("b", duration=1.5, label="ignored", parameters=4)
+    graph.add_edge(1, "b", weight=3)
+    if multi:
+        graph.add_edge(1, "b", size=5.5)
+    out = io.BytesIO()
+    nx.write_graphml(graph, out, named_key_ids=named_keys, infer_numeric_types=True)
+    problem = parse_problem(out.getvalue())
+    assert table(problem) == {("1", "b", 3.0)} | ({("1", "b", 5.5)} if multi else set())
+    assert problem.template.duration.tolist() == [2.0, 1.5]
+    assert problem.template.group_size.tolist() == [4.0]
+
+
 def test_an_encoding_that_hides_a_document_type_is_no_way_in():
     hidden = (
         '<?xml version="1.0" encoding="utf-7"?>+ADwAIQ-DOCTYPE a +AFsAXQA+-' + file(NODE).decode()

@@ -46,6 +46,24 @@ def test_unknown_content_is_refused_with_the_kinds():
 
 
 @settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_pieces_of_valid_files_raise_input_errors_only(data):
+    """Truncated, repeated and spliced files, and files with numbers and words exchanged."""
+    content = data.draw(st.sampled_from(sorted(SAMPLES.values())))
+    for _ in range(data.draw(st.integers(1, 3))):
+        a, b = sorted(data.draw(st.tuples(*[st.integers(0, len(content))] * 2)))
+        piece = data.draw(
+            st.sampled_from(
+                [b"", content[a:b] * 2, b"-1", b"1e999", b"nan", b"null", b"[]", b"{}", b"\x00",
+                 b'"', b"<", b";", b"9" * 400, "é".encode(), b"&#0;", b"../../x", b"\r\n"]
+            )
+        )  # fmt: skip
+        content = content[:a] + piece + content[b:]
+    with contextlib.suppress(InputError, NotApplicable):
+        parse_problem_file(content)
+
+
+@settings(max_examples=300, deadline=None)
 @given(
     head=st.sampled_from([b"", b"\x08\x07", b"{", b"PK\x03\x04", b"digraph", b"<graphml", b"id,"]),
     tail=st.binary(max_size=60),
