@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from planner_core.problem import Objective
 from planner_core.search.makespan import search_makespan
 from planner_core.search.progress import Progress
@@ -11,6 +13,10 @@ from planner_core.search.state import SearchState
 
 FIRST = 0.25
 """Share of the time that goes into a placement within the budgets and its schedule."""
+
+
+ANY = 0.7
+"""The same where there is no schedule at all and nothing else to improve."""
 
 
 def search_makespan_within(state: SearchState) -> None:
@@ -27,12 +33,26 @@ def search_makespan_within(state: SearchState) -> None:
         search_makespan(state)
 
 
-def _start_within(state: SearchState, measure: str, budgets: dict[str, float]) -> None:
-    """Offer the schedules of placements within the budgets; a proof that none exists counts."""
+def start_from_assignment(state: SearchState) -> None:
+    """Offer the schedule of a placement that fits, where list schedules found none that does.
+
+    The assignment search knows the memory limits from the beginning; list schedulers meet them
+    when little is left to choose.
+    """
+    _start_within(state, "period", dict(state.problem.objective.subject_to), ANY)
+
+
+def _start_within(
+    state: SearchState, measure: str, budgets: dict[str, float], share: float = FIRST
+) -> None:
+    """Offer the schedules of placements within the budgets; a proof that none exists counts.
+
+    Without a budget for the measure any placement will do.
+    """
     from planner_core.search.assignment import search_assignment
 
     problem = state.problem
-    budget = budgets.pop(measure)
+    budget = budgets.pop(measure, np.inf)
     # The graph stays as it is unrolled here: a period counts its micro-batches from the operators.
     relaxed = replace(
         problem,
@@ -44,13 +64,13 @@ def _start_within(state: SearchState, measure: str, budgets: dict[str, float]) -
     def relay(event: Progress) -> None:
         if event.schedule is not None:
             state.offer(event.schedule, event.found_by or "assignment search")
-        state.enter(f"{measure} budget: {event.phase}", event.model_size)
+        state.enter(f"placement by {measure}: {event.phase}", event.model_size)
 
     inner = SearchState(
-        relaxed, measure, state.clock.until(FIRST), state.cancel, relay, target=budget
+        relaxed, measure, state.clock.until(share), state.cancel, relay, target=budget
     )
     search_assignment(inner)
-    if inner.impossible:
+    if inner.impossible or inner.empty:
         state.raise_bound(float("inf"), f"{inner.proved_by} on the {measure}")
         return
     if inner.schedule is not None:

@@ -26,7 +26,35 @@ VARIANT_OPERATORS = 20_000
 """Larger graphs get one partition per placement."""
 
 
-def run_expert(name: str, problem: Problem, **settings: Any) -> BaselineResult:
+class StageVariants:
+    """The partitions :func:`stage_variants` yields of one problem, each derived once.
+
+    Parameters
+    ----------
+    problem : Problem
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._known: dict[tuple[str, int], list[Problem] | NotApplicable] = {}
+
+    def of(self, placement: str, chunks: int) -> list[Problem]:
+        """Return the partitions for a placement; NotApplicable as of :func:`stage_variants`."""
+        key = placement, chunks
+        if key not in self._known:
+            try:
+                self._known[key] = list(stage_variants(self.problem, placement, chunks))
+            except NotApplicable as error:
+                self._known[key] = error
+        known = self._known[key]
+        if isinstance(known, NotApplicable):
+            raise known
+        return known
+
+
+def run_expert(
+    name: str, problem: Problem, *, variants: StageVariants | None = None, **settings: Any
+) -> BaselineResult:
     """Run one baseline, on derived stages if the problem's operators have none.
 
     The partitions that :func:`stage_variants` yields are tried; the shortest schedule that fits
@@ -37,6 +65,8 @@ def run_expert(name: str, problem: Problem, **settings: Any) -> BaselineResult:
     name : str
         Name or alias, see :func:`available_experts`.
     problem : Problem
+    variants : StageVariants, optional
+        Of the problem: saves deriving stages anew where several baselines are run.
     **settings
         The baseline's own.
 
@@ -52,7 +82,7 @@ def run_expert(name: str, problem: Problem, **settings: Any) -> BaselineResult:
         return evaluate(baseline, problem, settings)
     best: BaselineResult | None = None
     reason: NotApplicable | None = None
-    for staged in stage_variants(problem, *_placement(baseline, settings)):
+    for staged in (variants or StageVariants(problem)).of(*_placement(baseline, settings)):
         try:
             result = evaluate(baseline, staged, settings)
         except NotApplicable as error:

@@ -17,7 +17,7 @@ from planner_core.search.horizon import PROOF_COLUMNS, HorizonSearch
 from planner_core.search.large import is_worth_merging, search_merged
 from planner_core.search.questions import FreeQuestion, PlacedQuestion
 from planner_core.search.settling import settle
-from planner_core.search.stages import is_micro_batched_training, search_stages
+from planner_core.search.stages import has_stages, search_stages
 from planner_core.search.state import SearchState
 
 ASK_ALONE = 30_000
@@ -75,7 +75,7 @@ def _search(state: SearchState) -> None:
         state.offer(schedule, name)
         if state.stopped():
             return
-    staged = is_micro_batched_training(problem)
+    staged = has_stages(problem)
     if state.schedule is None or not problem.is_placed:
         offer_compiled_templates(state)
         if not staged or problem.graph.n_operators <= LISTED_FIRST:
@@ -86,6 +86,12 @@ def _search(state: SearchState) -> None:
             offer_list_schedules(state)
     if state.stopped() or settle(state, state.clock.elapsed + SETTLING * state.clock.remaining):
         return
+    if state.schedule is None and not problem.is_placed:
+        from planner_core.search.budgets import start_from_assignment
+
+        start_from_assignment(state)
+        if state.stopped():
+            return
     if not problem.is_placed and problem.graph.n_operators <= BRANCHED_OPERATORS:
         search_exactly(state, BRANCHING * state.clock.remaining)
         if state.stopped():

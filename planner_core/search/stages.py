@@ -21,15 +21,19 @@ from planner_core.problem import InputError, NotApplicable, PlannerError, Proble
 from planner_core.problem.graph import KIND_CODE
 from planner_core.problem.pipeline import PHASES
 from planner_core.schedule import Schedule
-from planner_core.search.experts import run_expert, stage_variants
+from planner_core.search.experts import StageVariants, run_expert
 from planner_core.search.progress import Progress
 from planner_core.search.state import Clock, SearchState
 
 SHARE = 0.6
 """Share of the time that is left which goes to stages; the rest improves all together."""
 
-EXPERT_SHARE = 0.5
-"""Share of that which expert schedules may take."""
+EXPERT_SHARE = 0.9
+"""Share of the time left that expert schedules may take in graphs that are not large: a plan is
+never worse than the best of them, so they come before everything that may or may not help."""
+
+LARGE_EXPERT_SHARE = 0.3
+"""The same in larger graphs, where one of them takes seconds and not all can be tried."""
 
 LOOK_SHARE = 0.4
 """Share of what is left after them for a first look at every partition."""
@@ -69,17 +73,19 @@ EXPERTS = tuple(dict.fromkeys((*FIRST_EXPERTS, *(b.name for b in PIPELINE_BASELI
 Search = Callable[[SearchState], None]
 
 
-def is_micro_batched_training(problem: Problem) -> bool:
-    """Whether stages are worth deriving: several micro-batches, a backward pass, free operators."""
-    graph = problem.template
-    batches = max(problem.micro_batches, int(graph.micro_batch.max(initial=-1)) + 1)
+def has_stages(problem: Problem) -> bool:
+    """Whether stages are worth deriving: a backward pass, operators that are free to go."""
     backward = [KIND_CODE[kind] for kind in PHASES[1:]]
     return (
-        batches > 1
-        and problem.n_devices > 1
+        problem.n_devices > 1
         and not problem.is_placed
-        and bool(np.isin(graph.kind, backward).any())
+        and bool(np.isin(problem.template.kind, backward).any())
     )
+
+
+def is_micro_batched(problem: Problem) -> bool:
+    """Whether there are several micro-batches, so that stages have something to overlap."""
+    return max(problem.micro_batches, int(problem.template.micro_batch.max(initial=-1)) + 1) > 1
 
 
 def search_stages(state: SearchState, search: Search) -> None:
@@ -88,19 +94,26 @@ def search_stages(state: SearchState, search: Search) -> None:
     Parameters
     ----------
     state : SearchState
-        Of the makespan, for a problem that :func:`is_micro_batched_training` says yes to.
+        Of the makespan, for a problem that :func:`has_stages` says yes to. With a single
+        micro-batch only expert schedules are tried: they may fit where others lack memory.
     search : callable
         Makespan search for one placed problem.
     """
     problem = state.problem
-    if problem.graph.n_operators > LARGEST or problem.cluster.staged:
+    if problem.graph.n_operators > LARGEST:
+        return
+    state.enter("expert schedules on derived stages")
+    variants = StageVariants(problem)
+    small = problem.graph.n_operators <= EXPANDED_OPERATORS
+    share = EXPERT_SHARE if small else LARGE_EXPERT_SHARE
+    _offer_experts(state, variants, time.monotonic() + share * state.clock.remaining)
+    if not is_micro_batched(problem) or problem.cluster.staged:
         return
     end = time.monotonic() + SHARE * state.clock.remaining
-    state.enter("expert schedules on derived stages")
-    _offer_experts(state, time.monotonic() + EXPERT_SHARE * (end - time.monotonic()))
     rivals: list[_Rival] = []
     if state.options.merging != "none":  # every partition is searched with its cells merged
-        rivals += _rivals(state, time.monotonic() + LOOK_SHARE * (end - time.monotonic()))
+        look = time.monotonic() + LOOK_SHARE * (end - time.monotonic())
+        rivals += _rivals(state, variants, look)
     rivals.sort(key=lambda rival: rival.value)
     rivals = rivals[:SEARCHED]
     for n in range(ROUNDS):
@@ -137,25 +150,25 @@ def _improve_order(state: SearchState, deadline: float) -> None:
     )
 
 
-def _offer_experts(state: SearchState, deadline: float) -> None:
+def _offer_experts(state: SearchState, variants: StageVariants, deadline: float) -> None:
     for name in EXPERTS:
         if state.stopped() or time.monotonic() > deadline:
             return
         try:
-            result = run_expert(name, state.problem)
+            result = run_expert(name, state.problem, variants=variants)
         except PlannerError:
             continue
         if result.fits:
             state.offer(result.schedule, f"{result.title} on derived stages")
 
 
-def _rivals(state: SearchState, deadline: float) -> Iterator[_Rival]:
+def _rivals(state: SearchState, variants: StageVariants, deadline: float) -> Iterator[_Rival]:
     """Yield the partitions worth a search: those that colocation allows."""
     for placement, chunks in PLACEMENTS:
         if state.stopped() or time.monotonic() > deadline:
             return
         try:
-            for placed in stage_variants(state.problem, placement, chunks):
+            for placed in variants.of(placement, chunks):
                 if _keeps_colocation(placed):
                     name = placement if chunks < 3 else f"{placement} {chunks}"
                     rival = _Rival(f"{name} stages", Cells.of(placed))
