@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.components.compare import compare, verdict
+from pages.components.compare import compare
 from pages.components.live import live
 from pages.components.session_settings import unit_of
 from pages.components.settings import controls
 from pages.components.setup import setup
-from pages.components.solves import Kept, plan_of, queue, start
+from pages.components.solves import Kept, plan_of, queue, start, verdict
 from pages.components.take_away import take_away
 from planner_core.analysis.metrics import metrics
 from planner_core.charts.numbers import number, percent
@@ -28,7 +28,7 @@ def show_plan(kept: Kept) -> None:
     measure = problem.objective.primary
     unit = unit_of(problem, measure)
     title = measure.replace("_", " ").capitalize()
-    head = f"**{title} {number(plan.value)} {unit}**, {verdict(kept)}"
+    head = f"**{title} {number(plan.value)} {unit}**, {verdict(plan)}"
     tail = f" Found by {plan.found_by} in {plan.seconds:.1f} s."
     if plan.status == "optimal":
         st.success(f"{head}.{tail}", icon=":material/verified:")

@@ -10,6 +10,7 @@ from pages.components.problems import base_problem, configured
 from pages.components.session_settings import settings_of
 from pages.components.settings import choose_problem
 from pages.components.setup import setup, theme
+from pages.components.solves import keep_plan, kept_plans, verdict
 from pages.components.sweep import (
     AXES,
     Sweep,
@@ -22,10 +23,15 @@ from pages.components.sweep import (
     values_between,
 )
 from planner_core.charts import Entry, FrontierPoint, frontier
+from planner_core.charts.frontier import same_place
 from planner_core.charts.numbers import number
 from planner_core.problem import PlannerError, Problem
+from planner_core.schedule import Plan
 
 MOST_VALUES = 24
+
+MOST_OPEN = 4
+"""Schedules opened by one click; more may stand at one place."""
 
 setup()
 
@@ -139,11 +145,12 @@ def figure(problem: Problem, axis: str, sweep: Sweep | None) -> None:
             ),
             theme=None,
             key="frontier",
+            alt=_spoken(points, problem),
             on_select="rerun",
             selection_mode="points",
             config={"displaylogo": False, "toImageButtonOptions": {"scale": 2}},
         )
-        opened(problem, sweep)
+        opened(problem, sweep, points)
         as_table(problem, axis, points)
         if busy and not sweep.running:
             st.rerun()
@@ -151,8 +158,19 @@ def figure(problem: Problem, axis: str, sweep: Sweep | None) -> None:
     draw()
 
 
-def opened(problem: Problem, sweep: Sweep | None) -> None:
-    """The schedule of the point that was clicked."""
+def _spoken(points: list[FrontierPoint], problem: Problem) -> str:
+    """The points in words; all of them are in the table below."""
+    plans = [
+        f"{p.title} makespan {number(p.makespan)} {problem.time_unit}"
+        for p in points
+        if p.kind != "baseline"
+    ]
+    experts = len(points) - len(plans)
+    return "; ".join([f"Makespan of {experts} expert schedules", *plans, "details in the table"])
+
+
+def opened(problem: Problem, sweep: Sweep | None, points: list[FrontierPoint]) -> None:
+    """The schedule of the point that was clicked, and those of the points it covers."""
     state = st.session_state.get("frontier")
     chosen = next(
         (p["customdata"][0] for p in (state["selection"]["points"] if state else [])
@@ -160,23 +178,56 @@ def opened(problem: Problem, sweep: Sweep | None) -> None:
         None,
     )  # fmt: skip
     if chosen is None:
-        st.caption("Click a point to see its schedule.")
+        st.caption("Click a point to open its plan or schedule.")
         return
-    entry = _plan_entry(chosen, sweep) or _baseline_entry(chosen, problem, sweep)
-    if entry is not None:
-        timeline.show(timeline.document((entry,), theme()), key="opened")
+    keys = [point.key for point in same_place(points, chosen)]
+    found = [
+        _plan_entry(key, sweep) or _baseline_entry(key, problem, sweep) for key in keys[:MOST_OPEN]
+    ]
+    entries = [entry for entry in found if entry is not None]
+    if not entries:
+        return
+    plan = _plan_at(keys[0], sweep)
+    if plan is not None:
+        _keep(plan)
+    timeline.show(timeline.document(tuple(entries), theme()), key="opened")
 
 
-def _plan_entry(chosen: str, sweep: Sweep | None) -> Entry | None:
-    for value, plan in sweep.plans() if sweep else []:
-        if chosen == point_key(sweep.axis, value) and plan.schedule is not None:
-            return Entry(
-                key=chosen,
-                title=f"Plan at {chosen}",
-                problem=plan.problem,
-                schedule=plan.schedule,
-            )
-    return None
+def _keep(plan: Plan) -> None:
+    """Offer a plan of the sweep for the comparison on the Plan page."""
+    known = next((kept for kept in kept_plans() if kept.plan is plan), None)
+    if known is None and st.button(
+        "Keep this plan",
+        icon=":material/bookmark_add:",
+        help="It is then among the earlier plans of the **Plan** page, for comparison and files.",
+    ):
+        known = keep_plan(plan)
+    if known is not None:
+        st.caption(
+            f":material/bookmark: {known.title} on the **Plan** page: choose it there under "
+            "Schedules, Earlier plans."
+        )
+
+
+def _plan_at(key: str, sweep: Sweep | None) -> Plan | None:
+    found = sweep.plans() if sweep else []
+    return next(
+        (p for value, p in found if sweep and key == point_key(sweep.axis, value) and p.schedule),
+        None,
+    )
+
+
+def _plan_entry(key: str, sweep: Sweep | None) -> Entry | None:
+    plan = _plan_at(key, sweep)
+    if plan is None or plan.schedule is None:
+        return None
+    return Entry(
+        key=key,
+        title=f"Plan at {key}",
+        problem=plan.problem,
+        schedule=plan.schedule,
+        note=verdict(plan),
+    )
 
 
 def _baseline_entry(chosen: str, problem: Problem, sweep: Sweep | None) -> Entry | None:

@@ -12,7 +12,7 @@ from pages.components.figures import figures_table, operators_table, why_idle
 from pages.components.problems import common_memory
 from pages.components.setup import theme
 from pages.components.shown import Shown
-from pages.components.solves import Kept, kept_plans
+from pages.components.solves import Kept, kept_plans, verdict
 from planner_core.analysis.critical_path import (
     critical_path,
     slack,
@@ -184,7 +184,7 @@ def _shown(
 def _plan_shown(kept: Kept, settings: str = "") -> Shown:
     plan = kept.plan
     assert plan.schedule is not None
-    proof = f"{settings}: {verdict(kept)}" if settings else verdict(kept)
+    proof = f"{settings}: {verdict(kept.plan)}" if settings else verdict(kept.plan)
     bound = plan.lower_bound if plan.problem.objective.primary == "makespan" else None
     return Shown(
         Entry(
@@ -202,19 +202,6 @@ def _plan_shown(kept: Kept, settings: str = "") -> Shown:
             note=proof,
         ),
     )
-
-
-def verdict(kept: Kept) -> str:
-    """One line on how good a plan is proved to be."""
-    plan = kept.plan
-    if plan.status == "optimal":
-        return f"optimal, proved by the {plan.proved_by}" if plan.proved_by else "optimal"
-    if plan.lower_bound and plan.gap is not None:
-        return (
-            f"feasible; at most {100 * plan.gap:.1f} % above the optimum "
-            f"(lower bound {number(plan.lower_bound)}, by the {plan.proved_by})"
-        )
-    return "feasible"
 
 
 @st.fragment

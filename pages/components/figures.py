@@ -9,12 +9,16 @@ import streamlit as st
 
 from pages.components.setup import theme
 from pages.components.shown import Shown
-from planner_core.analysis.idle_causes import CAUSES, Gap, idle_causes
+from planner_core.analysis.idle_causes import CAUSES, OPERATOR, TRANSFER, Gap, idle_causes
 from planner_core.analysis.schedule_table import schedule_frame
 from planner_core.analysis.table import HELP, rows
 from planner_core.charts import Entry, idle_causes_chart
+from planner_core.charts.numbers import number
 from planner_core.problem import Problem
 from planner_core.schedule import Schedule
+
+_NAMED = {OPERATOR: "waiting for ", TRANSFER: "waiting for the transfer from "}
+"""What the cause of a gap is called before the name of the operator it waits for."""
 
 MOST_ROWS = 2000
 """Rows of the table of operators; a longer schedule is shown by its beginning."""
@@ -56,7 +60,13 @@ def figures_table(shown: list[Shown]) -> None:
     config["schedule"] = st.column_config.TextColumn("schedule", pinned=True, width="medium")
     config["fits"] = st.column_config.TextColumn("fits", help=HELP["fits"], width="small")
     config["note"] = st.column_config.TextColumn("note", help=HELP["note"], width="large")
-    st.dataframe(frame, hide_index=True, column_config=config)
+    st.dataframe(
+        frame,
+        hide_index=True,
+        column_config=config,
+        placeholder="–",
+        alt="Figures of every schedule: " + ", ".join(frame.columns),
+    )
     for item in shown:
         if not item.row.fits:
             st.caption(f":material/block: **{item.row.title}** does not fit: {item.row.note}.")
@@ -91,11 +101,18 @@ def why_idle(shown: list[Shown]) -> None:
             theme=None,
             key="idle chart",
             config={"displayModeBar": False},
+            alt=f"Idle time of {entry.title} by cause: {_totals(gaps, entry.problem.time_unit)}",
         )
-        right.dataframe(_gap_frame(entry, gaps), hide_index=True, height=300)
+        right.dataframe(
+            _gap_frame(entry, gaps),
+            hide_index=True,
+            height=300,
+            alt="Every gap with its cause and the operator that ends it",
+        )
         st.caption(
-            "A gap is explained by the operator that ends it: "
-            f"{', '.join(CAUSES[:-1])}, or {CAUSES[-1]}."
+            f"In all: {_totals(gaps, entry.problem.time_unit)}. A gap is explained by the operator "
+            f"that ends it: {', '.join(CAUSES[:-1])} (it could have run, the schedule chose not "
+            f"to), or {CAUSES[-1]}."
         )
 
 
@@ -126,15 +143,22 @@ def operators_table(shown: list[Shown]) -> None:
             st.caption(f"The first {MOST_ROWS:,} of {len(frame):,} operators.")
 
 
+def _totals(gaps: tuple[Gap, ...], unit: str) -> str:
+    """Idle time of all devices by cause, the largest first."""
+    total = {cause: sum(g.end - g.start for g in gaps if g.cause == cause) for cause in CAUSES}
+    largest = sorted((cause for cause in CAUSES if total[cause]), key=lambda cause: -total[cause])
+    return ", ".join(f"{number(total[cause])} {unit} {cause}" for cause in largest)
+
+
 def _gap_frame(entry: Entry, gaps: tuple[Gap, ...]) -> pd.DataFrame:
     ids, devices = entry.problem.graph.operator_ids, entry.problem.cluster.device_ids
     return pd.DataFrame(
         {
             "device": [devices[gap.device] for gap in gaps],
             f"from ({entry.problem.time_unit})": [gap.start for gap in gaps],
-            "until": [gap.end for gap in gaps],
+            f"until ({entry.problem.time_unit})": [gap.end for gap in gaps],
             "cause": [
-                f"{gap.cause} {ids[gap.waits_for]}" if gap.waits_for >= 0 else gap.cause
+                _NAMED[gap.cause] + str(ids[gap.waits_for]) if gap.waits_for >= 0 else gap.cause
                 for gap in gaps
             ],
             "next": [ids[gap.operator] if gap.operator >= 0 else "" for gap in gaps],

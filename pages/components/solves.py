@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
 from streamlit.runtime import get_instance
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from planner_core.charts.numbers import number
 from planner_core.problem import Problem
 from planner_core.schedule import Plan, validate
 from planner_core.search.process import SolveProcess
@@ -47,8 +49,30 @@ def keep(job: SolveProcess) -> None:
             "the plan breaks a rule of the problem and is not shown: please report this",
         )
     else:
-        plans: list[Kept] = st.session_state.setdefault("plans", [])
-        plans.append(Kept(f"Plan {len(plans) + 1}", known.plan, known.history, known.error))
+        keep_plan(known.plan, known.history, known.error)
+
+
+def keep_plan(
+    plan: Plan,
+    history: Sequence[tuple[float, float | None, float | None]] = (),
+    error: str | None = None,
+) -> Kept:
+    """Put a plan with the session's plans, under the next number."""
+    plans: list[Kept] = st.session_state.setdefault("plans", [])
+    plans.append(Kept(f"Plan {len(plans) + 1}", plan, list(history), error))
+    return plans[-1]
+
+
+def verdict(plan: Plan) -> str:
+    """One line on how good a plan is proved to be."""
+    if plan.status == "optimal":
+        return f"optimal, proved by the {plan.proved_by}" if plan.proved_by else "optimal"
+    if plan.lower_bound and plan.gap is not None:
+        return (
+            f"feasible; at most {100 * plan.gap:.1f} % above the optimum "
+            f"(lower bound {number(plan.lower_bound)}, by the {plan.proved_by})"
+        )
+    return "feasible"
 
 
 def sound(job: SolveProcess, plan: Plan) -> bool:

@@ -77,11 +77,11 @@ def rows(entries: list[Compared], reference: int = 0) -> list[dict[str, object]]
                 "lower bound": bound,
                 "gap": None if bound is None else 100 * relative_gap(figure.makespan, bound),
                 "idle share": 100 * figure.idle_share,
+                "window share": 100 * figure.window_share,
+                "textbook rate": 100 * figure.textbook_rate,
                 "peak memory": figure.peak_memory,
                 "transfer volume": figure.transfer_volume,
                 "throughput": figure.throughput if np.isfinite(figure.throughput) else None,
-                "window share": 100 * figure.window_share,
-                "textbook rate": 100 * figure.textbook_rate,
                 "note": entry.note,
             }
         )

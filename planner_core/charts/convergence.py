@@ -1,4 +1,4 @@
-"""Incumbent and lower bound of a search over time."""
+"""Incumbent, lower bound and gap of a search over time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from planner_core.charts.theme import LIGHT, Theme, styled
+from planner_core.schedule import relative_gap
 
 
 def convergence(
@@ -18,7 +19,7 @@ def convergence(
     now: float | None = None,
     height: int = 260,
 ) -> go.Figure:
-    """Return incumbent and lower bound over the seconds of a search.
+    """Return incumbent, lower bound and the gap between them over the seconds of a search.
 
     Parameters
     ----------
@@ -58,6 +59,7 @@ def convergence(
                 hovertemplate=f"{name} %{{y:.6g}} {unit}<br>after %{{x:.1f}} s<extra></extra>",
             )
         )
+    _add_gap(figure, points, end, theme)
     styled(figure, theme, height=height)
     figure.update_xaxes(
         title_text="seconds", range=[0, max(1.0, end)], showgrid=False, title_standoff=6
@@ -67,5 +69,45 @@ def convergence(
         low, high = min(values), max(values)
         margin = max(0.08 * (high - low), 0.01 * high, 1e-9)
         figure.update_yaxes(range=[low - margin, high + margin])
-    figure.update_layout(uirevision="convergence", margin={"t": 34})
+    figure.update_layout(
+        uirevision="convergence",
+        margin={"t": 34, "r": 52},
+        yaxis2={
+            "overlaying": "y",
+            "side": "right",
+            "title": {"text": "gap", "standoff": 4},
+            "tickformat": ".0%",
+            "nticks": 4,
+            "rangemode": "tozero",
+            "showgrid": False,
+            "tickfont": {"color": theme.muted, "size": 12},
+        },
+    )
     return figure
+
+
+def _add_gap(
+    figure: go.Figure,
+    points: Sequence[tuple[float, float | None, float | None]],
+    end: float,
+    theme: Theme,
+) -> None:
+    """The gap, on an axis of its own at the right."""
+    known = [
+        (second, relative_gap(incumbent, bound))
+        for second, incumbent, bound in points
+        if incumbent and bound is not None
+    ]
+    if not known:
+        return
+    figure.add_trace(
+        go.Scatter(
+            x=[second for second, _ in known] + [end],
+            y=[gap for _, gap in known] + [known[-1][1]],
+            yaxis="y2",
+            mode="lines",
+            name="gap",
+            line={"shape": "hv", "width": 1.4, "color": theme.muted, "dash": "dot"},
+            hovertemplate="gap %{y:.1%}<br>after %{x:.1f} s<extra></extra>",
+        )
+    )

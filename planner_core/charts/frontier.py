@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import plotly.graph_objects as go
 
 from planner_core.charts.numbers import number
@@ -75,9 +76,10 @@ def frontier(
             )
         )
     for kind, title, colour, symbol in (
+        # Plans are drawn over expert schedules, smaller: one does not hide the other.
+        ("baseline", "expert schedule", shade("backward", 0, 1), "diamond"),
         ("optimal", "plan, proved optimal", theme.good, "circle"),
         ("feasible", "plan, not proved", theme.accent, "circle-open"),
-        ("baseline", "expert schedule", shade("backward", 0, 1), "diamond"),
     ):
         chosen = baselines if kind == "baseline" else [p for p in plans if p.kind == kind]
         if not chosen:
@@ -92,10 +94,13 @@ def frontier(
                 textfont={"size": 12, "color": theme.muted},
                 name=title,
                 marker={
-                    "size": 11 if kind != "baseline" or swept is None else 6,
+                    "size": 10 if kind != "baseline" else 15 if swept is None else 8,
                     "symbol": symbol,
                     "color": colour,
-                    "line": {"width": 2},
+                    # An open symbol is all line, in its own colour.
+                    "line": {"width": 2}
+                    if symbol.endswith("open")
+                    else {"width": 1.5, "color": theme.paper},
                 },
                 customdata=[[p.key, 0] for p in chosen],
                 hovertext=[_hover(p, time_unit, memory_unit) for p in chosen],
@@ -133,6 +138,16 @@ def _add_lines(figure: go.Figure, baselines: list[FrontierPoint], theme: Theme) 
                 showlegend=False,
             )
         )
+
+
+def same_place(points: Sequence[FrontierPoint], key: str) -> list[FrontierPoint]:
+    """Return the point of a key and all points that it covers or that cover it, plans first."""
+    chosen = next((point for point in points if point.key == key), None)
+    if chosen is None:
+        return []
+    at = (_place(chosen), chosen.makespan)
+    there = [point for point in points if np.allclose((_place(point), point.makespan), at)]
+    return sorted(there, key=lambda point: (point.kind == "baseline", point.key != key))
 
 
 def _place(point: FrontierPoint) -> float:

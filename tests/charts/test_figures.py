@@ -18,6 +18,8 @@ from planner_core.charts import (
     frontier,
     idle_causes_chart,
 )
+from planner_core.charts.frontier import same_place
+from planner_core.charts.idle import _LOOKS
 from planner_core.charts.memory import MOST_POINTS, memory_chart, steps
 from planner_core.charts.report import report
 from planner_core.charts.theme import KIND_COLOURS, ink, shade
@@ -83,7 +85,8 @@ def test_thinned_profiles_keep_their_peak():
 
 def test_convergence_holds_the_last_values_until_now():
     figure = convergence([(0.1, None, 60.0), (0.5, 66.0, 60.0), (1.0, 63.0, 63.0)], now=2.0)
-    incumbent, bound = figure.data
+    incumbent, bound, gap = figure.data
+    assert gap.y == pytest.approx((6 / 66, 0.0, 0.0))
     assert (incumbent.x[-1], incumbent.y[-1]) == (2.0, 63.0)
     assert (bound.x[0], bound.y[0]) == (0.1, 60.0)
 
@@ -103,10 +106,30 @@ def test_frontier_draws_every_point_and_tells_proof_apart():
             for data in trace.customdata]  # fmt: skip
     assert sorted(keys) == ["a", "b", "c"]
     assert [trace.name for trace in figure.data if trace.name] == [
+        "expert schedule",
         "plan, proved optimal",
         "plan, not proved",
-        "expert schedule",
     ]
+
+
+def test_points_at_one_place_are_found_together_the_plan_first():
+    points = [
+        FrontierPoint(key="a", title="HEFT", peak_memory=8, makespan=72, kind="baseline"),
+        FrontierPoint(key="b", title="CPOP", peak_memory=8, makespan=72, kind="baseline"),
+        FrontierPoint(key="c", title="1F1B", peak_memory=8, makespan=81, kind="baseline"),
+        FrontierPoint(key="d", title="plan", peak_memory=7, makespan=72, kind="optimal", limit=8),
+    ]
+    assert [point.key for point in same_place(points, "b")] == ["d", "b", "a"]
+    assert [point.key for point in same_place(points, "c")] == ["c"]
+    assert same_place(points, "nothing") == []
+
+
+def test_causes_of_idle_time_differ_without_colour():
+    assert len({shape for _, shape in _LOOKS.values()} - {""}) == 3
+    assert set(_LOOKS) == set(CAUSES)
+    assert not {colour for colour, _ in _LOOKS.values()} & {
+        KIND_COLOURS[kind][0] for kind in ("forward", "backward_input", "backward_weight")
+    }
 
 
 def test_idle_chart_adds_up_to_the_idle_time():
