@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from pages.components.links_editor import edited_links, matrix
 from pages.components.session_settings import forget
 from planner_core.formats.native import cluster_document
 from planner_core.problem import Cluster, InputError, PlannerError, Problem, build_cluster
-from planner_core.problem.clusters import homogeneous, nodes, ring
+from planner_core.problem.clusters import mixed, ring, two_level
 from planner_core.problem.hardware import DEVICE_TYPES, GB, LINK_TYPES
 from planner_core.problem.settings import Settings
-
-MOST_LINK_ROWS = 2000
-"""Links that are edited as a table; more are edited as one for every pair."""
 
 SHAPES = ("every pair", "nodes", "ring")
 """How preset devices are joined."""
@@ -36,54 +35,93 @@ def presets(problem: Problem, key: str) -> None:
             icon=":material/info:",
         )
         return
-    with st.form("cluster preset"):
-        first = st.columns(6)
-        device = first[0].selectbox(
-            "Devices", list(DEVICE_TYPES), index=1, key="preset/device",
-            help="Type with the memory of its data sheet: "
-            + "; ".join(f"{spec.name}: {spec.memory / GB:g} GB" for spec in DEVICE_TYPES.values()),
-        )  # fmt: skip
-        count = first[1].number_input(
-            "Number", 1, 256, problem.n_devices, key="preset/count", help="Devices in all."
-        )
-        shape = first[2].selectbox(
-            "Joined", SHAPES, key="preset/shape",
-            help="Every pair by one kind of link; nodes with another kind between them; or a ring.",
-        )  # fmt: skip
-        link = first[3].selectbox(
-            "Link", list(LINK_TYPES), index=1, key="preset/link",
-            help="Bandwidth in one direction, 80 % of the peak; latency with software.",
-        )  # fmt: skip
-        outer = first[4].selectbox(
-            "Between nodes", list(LINK_TYPES), index=5, key="preset/outer",
-            help="Only for nodes.",
-        )  # fmt: skip
-        per_node = first[5].number_input(
-            "Per node", 1, 64, min(8, problem.n_devices), key="preset/per_node",
-            help="Devices in a node; only for nodes.",
-        )  # fmt: skip
-        if not st.form_submit_button("Use these", icon=":material/dns:"):
-            return
+    with st.container(border=True):
+        chosen = _preset_fields(problem)
+        pressed = st.button("Use these", icon=":material/dns:", help="Replaces devices and links.")
+    if not pressed:
+        return
     try:
-        put(problem, key, preset(device, int(count), shape, link, outer, int(per_node)))
+        put(problem, key, chosen.cluster())
     except PlannerError as error:
-        st.error(f"{error}.", icon=":material/error:")
+        st.error(f"{str(error)[:1].upper()}{str(error)[1:]}.", icon=":material/error:")
         return
     start_again()
     st.rerun()
 
 
-def preset(device: str, count: int, shape: str, link: str, outer: str, per_node: int) -> Cluster:
-    """Return the cluster a preset describes; InputError if its numbers do not fit together."""
-    if shape == "ring":
-        return ring(count, device, link)
-    if shape == "nodes":
-        if count % per_node:
-            raise InputError(
-                f"{count} devices do not fill nodes of {per_node}; change one of the two"
-            )
-        return nodes(count // per_node, per_node, device, link, outer)
-    return homogeneous(count, device, link)
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What the fields of the presets say; ``more`` devices are of the type ``other``."""
+
+    device: str
+    count: int
+    other: str = "A100"
+    more: int = 0
+    shape: str = "every pair"
+    link: str = "NVLink 4"
+    outer: str = "InfiniBand NDR"
+    per_node: int = 8
+    exclusive: bool = False
+
+    def cluster(self) -> Cluster:
+        """Return the cluster; InputError if the numbers do not fit together."""
+        types = [self.device] * self.count + [self.other] * self.more
+        if self.shape == "ring":
+            if self.more:
+                raise InputError("a ring has devices of one type; set the second number to 0")
+            return ring(self.count, self.device, self.link, exclusive=self.exclusive)
+        if self.shape == "nodes":
+            size = self.per_node
+            if self.count % size or self.more % size:
+                said = f"{self.count} and {self.more}" if self.more else f"{self.count}"
+                raise InputError(f"{said} devices do not fill nodes of {size}; change one of them")
+            groups = [types[k : k + size] for k in range(0, len(types), size)]
+            return two_level(groups, self.link, self.outer, exclusive=self.exclusive)
+        return mixed(types, self.link, exclusive=self.exclusive)
+
+
+def _preset_fields(problem: Problem) -> Preset:
+    first = st.columns(4)
+    memories = "; ".join(f"{spec.name}: {spec.memory / GB:g} GB" for spec in DEVICE_TYPES.values())
+    device = first[0].selectbox(
+        "Devices", list(DEVICE_TYPES), index=1, key="preset/device",
+        help=f"Type with the memory of its data sheet: {memories}",
+    )  # fmt: skip
+    count = first[1].number_input(
+        "Number", 1, 256, problem.n_devices, key="preset/count", help="Devices of this type."
+    )
+    more = first[3].number_input(
+        "Number of them", 0, 256, 0, key="preset/more", help="Devices of the second type; 0: none."
+    )
+    other = first[2].selectbox(
+        "Second type", list(DEVICE_TYPES), key="preset/other", disabled=not more,
+        help="For clusters of unlike devices.",
+    )  # fmt: skip
+    second = st.columns([1.2, 1.2, 1.2, 1, 1.2], vertical_alignment="bottom")
+    shape = second[0].selectbox(
+        "Joined", SHAPES, key="preset/shape",
+        help="Every pair by one kind of link; nodes with another kind between them; or a ring.",
+    )  # fmt: skip
+    link = second[1].selectbox(
+        "Link", list(LINK_TYPES), index=1, key="preset/link",
+        help="Bandwidth in one direction, 80 % of the peak; latency with software.",
+    )  # fmt: skip
+    outer = second[2].selectbox(
+        "Between nodes", list(LINK_TYPES), index=5, key="preset/outer", disabled=shape != "nodes",
+        help="Link between devices of different nodes.",
+    )  # fmt: skip
+    per_node = second[3].number_input(
+        "Per node", 1, 64, min(8, problem.n_devices), key="preset/per_node",
+        disabled=shape != "nodes", help="Devices in a node.",
+    )  # fmt: skip
+    exclusive = second[4].toggle(
+        "One transfer at a time", key="preset/exclusive",
+        help="Transfers on a link exclude each other.",
+    )  # fmt: skip
+    return Preset(
+        device=device, count=int(count), other=other, more=int(more), shape=shape, link=link,
+        outer=outer, per_node=int(per_node), exclusive=exclusive,
+    )  # fmt: skip
 
 
 def put(problem: Problem, key: str, cluster: Cluster) -> None:
@@ -111,49 +149,28 @@ def tables(problem: Problem, key: str) -> None:
         hide_index=True,
         column_config=_device_columns(problem),
     )
-    st.markdown("**Links**")
-    like = len(_link_documents(base)) == 1 or base.n_devices < 2
-    modes = ("one for every pair", "a table")
-    small = base.n_devices * (base.n_devices - 1) <= MOST_LINK_ROWS
-    mode = st.segmented_control(
-        "Links are",
-        modes if small else modes[:1],
-        default=modes[0] if like or not small else modes[1],
-        required=True,
-        key=f"link mode/{key}/{revision}",
-        label_visibility="collapsed",
-    )
-    links: Any
-    if mode == modes[0]:
-        links = _one_link(problem, base, key, revision)
-    else:
-        edited = st.data_editor(
-            link_frame(base),
-            key=f"edited links/{key}/{revision}",
-            num_rows="dynamic",
-            hide_index=True,
-            height=320,
-            column_config=_link_columns(problem),
-        )
-        links = _link_rows(edited)
-    staged = st.toggle(
-        "Staged transfers",
-        value=base.staged,
-        key=f"staged/{key}/{revision}",
-        help="Tensors travel through host memory: a transfer keeps the compute streams of both "
-        "ends busy. Off: transfers overlap with computation.",
-    )
     try:
-        put(
-            problem,
-            key,
-            build_cluster(device_rows(devices), links, "staged" if staged else "overlapped"),
-        )
+        rows = device_rows(devices)
+        links = edited_links(problem, base, [row["id"] for row in rows], f"{key}/{revision}")
+        transfers = _transfers(base, f"{key}/{revision}")
+        put(problem, key, build_cluster(rows, links, transfers))
     except PlannerError as error:
         st.error(
             f"{str(error)[:1].upper()}{str(error)[1:]}. The last sound cluster stays in force.",
             icon=":material/error:",
         )
+    matrix(problem, cluster_of(problem, key))
+
+
+def _transfers(base: Cluster, place: str) -> str:
+    staged = st.toggle(
+        "Staged transfers",
+        value=base.staged,
+        key=f"staged/{place}",
+        help="Tensors travel through host memory: a transfer keeps the compute streams of both "
+        "ends busy. Off: transfers overlap with computation.",
+    )
+    return "staged" if staged else "overlapped"
 
 
 def start_again() -> None:
@@ -189,78 +206,6 @@ def device_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def link_frame(cluster: Cluster) -> pd.DataFrame:
-    """Return the links as a table; infinite bandwidth is empty."""
-    pairs = np.argwhere(cluster.has_link & ~np.eye(cluster.n_devices, dtype=bool))
-    a, b = pairs[:, 0], pairs[:, 1]
-    bandwidth = cluster.bandwidth[a, b]
-    return pd.DataFrame(
-        {
-            "source": [cluster.device_ids[k] for k in a],
-            "target": [cluster.device_ids[k] for k in b],
-            "latency": cluster.latency[a, b],
-            "bandwidth": np.where(np.isfinite(bandwidth), bandwidth, np.nan),
-            "exclusive": cluster.exclusive[a, b],
-        }
-    )
-
-
-def _link_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = []
-    for number, row in enumerate(frame.to_dict("records"), start=1):
-        if not (isinstance(row["source"], str) and isinstance(row["target"], str)):
-            raise InputError(f"link number {number} has no source or no target; give both")
-        rows.append(
-            {
-                "source": row["source"].strip(),
-                "target": row["target"].strip(),
-                "latency": float(row["latency"]) if pd.notna(row["latency"]) else 0.0,
-                "bandwidth": float(row["bandwidth"]) if pd.notna(row["bandwidth"]) else None,
-                "exclusive": row["exclusive"] is True,
-            }
-        )
-    return rows
-
-
-def _link_documents(cluster: Cluster) -> list[Any]:
-    links = cluster_document(cluster).get("links", {"default": {}})
-    return [links] if isinstance(links, dict) else links
-
-
-def _one_link(problem: Problem, base: Cluster, key: str, revision: int) -> dict[str, Any]:
-    """Draw latency, bandwidth and exclusiveness of the link of every pair."""
-    first = link_frame(base).iloc[:1]
-    known = first.iloc[0] if len(first) else None
-    columns = st.columns([1, 1, 1, 1], vertical_alignment="bottom")
-    latency = columns[0].number_input(
-        f"Latency ({problem.time_unit})",
-        min_value=0.0,
-        value=0.0 if known is None else float(known["latency"]),
-        format="%g",
-        key=f"latency/{key}/{revision}",
-        help="Time of a transfer whatever its size.",
-    )
-    bandwidth = columns[1].number_input(
-        f"Bandwidth ({problem.memory_unit} per {problem.time_unit})",
-        min_value=0.0,
-        value=None if known is None or pd.isna(known["bandwidth"]) else float(known["bandwidth"]),
-        placeholder="infinite",
-        format="%g",
-        key=f"bandwidth/{key}/{revision}",
-        help="A tensor takes latency + size / bandwidth.",
-    )
-    exclusive = columns[2].toggle(
-        "One transfer at a time",
-        value=bool(known is not None and known["exclusive"]),
-        key=f"exclusive/{key}/{revision}",
-        help="Transfers on a link exclude each other; the plan then says when each runs.",
-    )
-    return {
-        "default": {"latency": latency or 0.0, "bandwidth": bandwidth or None,
-                    "exclusive": exclusive}
-    }  # fmt: skip
-
-
 def _shown_at_first(problem: Problem, key: str, revision: int) -> Cluster:
     """The cluster the tables began with: editors keep their edits relative to it."""
     state = st.session_state
@@ -283,19 +228,4 @@ def _device_columns(problem: Problem) -> dict[str, Any]:
         "host": config.CheckboxColumn(
             "host", default=False, help="Pays nothing for staged transfers."
         ),
-    }
-
-
-def _link_columns(problem: Problem) -> dict[str, Any]:
-    config = st.column_config
-    return {
-        "source": config.TextColumn("source", required=True),
-        "target": config.TextColumn("target", required=True),
-        "latency": config.NumberColumn(f"latency ({problem.time_unit})", min_value=0.0),
-        "bandwidth": config.NumberColumn(
-            f"bandwidth ({problem.memory_unit} per {problem.time_unit})",
-            min_value=0.0,
-            help="Empty = infinite.",
-        ),
-        "exclusive": config.CheckboxColumn("one at a time", default=False),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from planner_core.problem.build import build_cluster
 from planner_core.problem.cluster import Cluster
@@ -84,13 +85,10 @@ def ring(
     A tensor does not travel over several links: devices that are not neighbours cannot exchange
     one directly. See :func:`mixed` for the other parameters.
     """
+    devices = _devices([device] * _count(count), memory)
     row = _link(link, exclusive, efficiency)
-    steps = (1,) if one_way else (1, -1)
-    pairs = dict.fromkeys(
-        (k, (k + step) % count) for k in range(count) for step in steps if count > 1
-    )
-    links = [{"source": f"gpu{a}", "target": f"gpu{b}", **row} for a, b in pairs]
-    return build_cluster(_devices([device] * _count(count), memory), links)
+    links = ring_links([spec["id"] for spec in devices], row, one_way=one_way)
+    return build_cluster(devices, links)
 
 
 def two_level(
@@ -123,21 +121,12 @@ def two_level(
     Cluster
         As of :func:`mixed`; devices are numbered through the groups.
     """
-    types = [device for group in groups for device in group]
+    devices = _devices([device for group in groups for device in group], memory)
     group_of = [g for g, group in enumerate(groups) for _ in group]
     inside = _link(inner, exclusive, efficiency)
     across = _link(outer, exclusive if exclusive_outer is None else exclusive_outer, efficiency)
-    links = [
-        {
-            "source": f"gpu{a}",
-            "target": f"gpu{b}",
-            **(inside if group_of[a] == group_of[b] else across),
-        }
-        for a in range(len(types))
-        for b in range(len(types))
-        if a != b
-    ]
-    return build_cluster(_devices(types, memory), links)
+    links = group_links([spec["id"] for spec in devices], group_of, inside, across)
+    return build_cluster(devices, links)
 
 
 def nodes(
@@ -162,6 +151,42 @@ def nodes(
         exclusive_outer=exclusive_outer,
         efficiency=efficiency,
     )
+
+
+def ring_links(
+    devices: Sequence[str], link: Mapping[str, Any], *, one_way: bool = False
+) -> list[dict[str, Any]]:
+    """Return records of links from every device to its neighbours in a ring.
+
+    Parameters
+    ----------
+    devices : sequence of str
+        Ids, in the order of the ring.
+    link : mapping
+        ``latency``, ``bandwidth`` and ``exclusive`` as in the file.
+    one_way : bool
+        Only to the next device, not to the one before.
+    """
+    count, steps = len(devices), (1,) if one_way else (1, -1)
+    pairs = dict.fromkeys(
+        (k, (k + step) % count) for k in range(count) for step in steps if count > 1
+    )
+    return [{"source": devices[a], "target": devices[b], **link} for a, b in pairs]
+
+
+def group_links(
+    devices: Sequence[str],
+    group_of: Sequence[int],
+    inner: Mapping[str, Any],
+    outer: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Return records of links between all devices: ``inner`` within a group, ``outer`` across."""
+    return [
+        {"source": a, "target": b, **(inner if group_of[i] == group_of[j] else outer)}
+        for i, a in enumerate(devices)
+        for j, b in enumerate(devices)
+        if i != j
+    ]
 
 
 def _types(devices: Mapping[str, int] | Sequence[Device]) -> list[Device]:
