@@ -124,7 +124,7 @@ def controls(browser: Browser, address: str) -> Times:
                     "document.body.innerText.includes('Waited for by')")  # fmt: skip
         watch.rest()
         for row, label, value, answer in (
-            ("memory limit", "Memory limit", "8", says("does not fit: needs 9")),
+            ("memory limit", "Memory limit (", "8", says("does not fit: needs 9")),
             ("micro-batches", "Micro-batches", "22", says("makespan 87")),
         ):
             box = page.get_by_role("spinbutton", name=label).first

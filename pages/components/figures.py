@@ -80,7 +80,13 @@ def _gaps(problem: Problem, schedule: Schedule) -> tuple[Gap, ...]:
 @st.fragment
 def why_idle(shown: list[Shown]) -> None:
     """Draw where idle time comes from: a bar per device and the gaps one by one."""
-    with st.expander("Why idle?", icon=":material/hourglass_empty:"):
+    # What is in a closed box is not made: the browser would load a library to draw it.
+    box = st.expander(
+        "Why idle?", icon=":material/hourglass_empty:", key="open_idle", on_change="rerun"
+    )
+    if not box.open:
+        return
+    with box:
         titles = [item.entry.title for item in shown]
         index = st.segmented_control(
             "Schedule",
@@ -119,7 +125,12 @@ def why_idle(shown: list[Shown]) -> None:
 @st.fragment
 def operators_table(shown: list[Shown]) -> None:
     """The charts' cells as a table, for keyboards, screen readers and spreadsheets."""
-    with st.expander("The charts as a table", icon=":material/table:"):
+    box = st.expander(
+        "The charts as a table", icon=":material/table:", key="open_table", on_change="rerun"
+    )
+    if not box.open:
+        return
+    with box:
         titles = [item.entry.title for item in shown]
         index = st.segmented_control(
             "Schedule",

@@ -55,7 +55,12 @@ def idle_causes_chart(problem: Problem, gaps: Sequence[Gap], theme: Theme = LIGH
                 name=cause,
                 marker={
                     "color": _LOOKS[cause][0],
-                    "pattern": {"shape": _LOOKS[cause][1], "fgcolor": theme.paper, "size": 7},
+                    "pattern": {
+                        "shape": _LOOKS[cause][1],
+                        "bgcolor": _LOOKS[cause][0],
+                        "fgcolor": theme.paper,
+                        "size": 7,
+                    },
                     "line": {"width": 0},
                 },
                 hovertemplate=f"%{{y}}: %{{x:.6g}} {problem.time_unit} {cause}<extra></extra>",

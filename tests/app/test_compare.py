@@ -109,3 +109,27 @@ def test_the_critical_path_is_that_of_the_first_schedule(app):
     app.toggle(key="show_path").set_value(True).run()
     assert "Outlined in 1F1B: a critical path of" in texts(app.caption)
     assert "0 → 81 ms" in texts(app.caption)
+
+
+def test_why_idle_names_what_every_gap_waits_for(app):
+    app.session_state["open_idle"] = True
+    app.run()
+    assert not app.exception
+    gaps = next(frame.value for frame in app.dataframe if "cause" in frame.value)
+    first = gaps.iloc[0]
+    assert (first["device"], first["cause"], first["next"]) == ("gpu0", "waiting for I1@0", "I0@0")
+    assert "In all: 77 ms waiting for an operator" in texts(app.caption)
+
+
+def test_the_charts_are_a_table_as_well(app):
+    app.session_state["open_table"] = True
+    app.run()
+    assert not app.exception
+    table = next(frame.value for frame in app.dataframe if "operator" in frame.value)
+    assert len(table) == 480
+
+
+def test_the_definitions_of_idle_time_stand_beside_each_other(app):
+    names = app.dataframe[0].value.columns.tolist()
+    place = names.index("idle share")
+    assert names[place : place + 3] == ["idle share", "window share", "textbook rate"]
