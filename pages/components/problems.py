@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from pages.components.setup import ROOT
-from planner_core.formats import UPLOAD_LIMIT, parse_problem_file
+from planner_core.formats import UPLOAD_LIMIT, native, parse_problem_file
 from planner_core.problem import Cluster, Problem
 from planner_core.problem.settings import Settings
 from planner_core.schedule import micro_batch_count
@@ -91,7 +92,9 @@ def read_upload(name: str, data: bytes) -> str:
         One sentence on what is wrong.
     """
     problem = parse_problem_file(data, UPLOAD_LIMIT)
-    return add_problem(problem, problem.name, f"Uploaded from {name}.")
+    # Formats without a name of the problem name it after themselves.
+    title = problem.name if native.sniff(data) else PurePath(name).stem or problem.name
+    return add_problem(problem, title, f"Uploaded from {name}.")
 
 
 @lru_cache(maxsize=128)

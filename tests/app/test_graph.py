@@ -7,6 +7,8 @@ from streamlit.testing.v1 import AppTest
 from pages.components.gallery import _picture
 from pages.components.generators import GENERATORS
 from pages.components.problems import sample_problem, samples
+from planner_core.formats.json_text import dump_object
+from planner_core.formats.native import problem_document
 from planner_core.problem import KINDS
 from planner_core.workloads import random_layered
 
@@ -40,6 +42,34 @@ def test_only_the_open_tab_is_drawn(monkeypatch):
     app = page("Draw")
     assert not app.exception
     assert len(app.dataframe) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "title"),
+    [
+        ("two steps.dot", b"digraph G { a [duration=1]; b [duration=2]; a -> b; }", "two steps"),
+        ("x.csv", b"id,duration,after\na,1,\nb,2,a\n", "x"),
+        ("x.json", dump_object(problem_document(sample_problem("small_graph"))).encode(),
+         "small graph"),
+    ],
+)  # fmt: skip
+def test_an_upload_is_called_by_its_name_or_its_file(name, data, title):
+    app = page("Draw")
+    app.file_uploader(key="upload").upload(name, data, "text/plain").run()
+    assert not app.exception
+    key = app.selectbox(key="problem").value
+    assert app.session_state["own_problems"][key][0].title == title
+
+
+def test_a_bad_upload_is_one_sentence_and_loses_nothing():
+    app = page("Draw")
+    before = app.selectbox(key="problem").value
+    data = b"digraph G { a [duration=1]; b [duration=1]; a -> b; b -> a; }"
+    app.file_uploader(key="upload").upload("cycle.txt", data, "text/plain").run()
+    assert not app.exception
+    assert "cycle.txt: the graph has a cycle" in app.error[0].value
+    assert app.selectbox(key="problem").value == before
+    assert not app.session_state["own_problems"]
 
 
 def test_a_generated_pipeline_is_chosen():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from pages.components.lessons import LESSONS
-from pages.components.lessons.examples import Example, lesson_pipeline
+from pages.components.lessons.examples import Example, lesson_pipeline, timed
 from pages.components.lessons.hand_order import (
     SPLIT_KINDS,
     activations_held,
@@ -112,6 +112,38 @@ def test_answers_come_from_the_numbers():
     bound = by_key["optimum"]
     numbers = {"p": 4, "m": 6, "memory": 3, "F": 1.0, "I": 2.0, "W": 0.5}
     assert bound.question(numbers, shown(bound, numbers)).answer == 3 * 1 + 6 * 3.5
+
+
+@given(p=st.integers(2, 6), m=st.integers(1, 16), cost=st.sampled_from([0.5, 1.0, 3.0]))
+@settings(max_examples=25, deadline=None)
+def test_zb_h2_never_ends_sooner_with_equal_costs(p, m, cost):
+    problem = lesson_pipeline(p, m, F=cost, I=cost, W=cost)
+    first, second = (run_baseline(f"zb-{name}", problem).schedule for name in ("h1", "h2"))
+    assert second.makespan >= first.makespan - 1e-9
+
+
+@given(half=st.integers(1, 4), more=st.integers(0, 6), data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_blocks_no_faster_than_their_parts_never_end_sooner(half, more, data):
+    F, I, W = (data.draw(st.sampled_from([0.5, 1.0, 1.5, 2.0, 3.0])) for _ in range(3))  # noqa: E741
+    problem = lesson_pipeline(2 * half, 4 * half + 2 * more, "bidirectional", F=F, I=I, W=W)
+    blocks = run_baseline("dualpipe", problem, overlapped_pair=F + I + W).schedule
+    sequential = run_baseline("dualpipe-sequential", problem).schedule
+    assert sequential.makespan <= blocks.makespan + 1e-9
+
+
+def test_the_bound_is_shown_beside_the_plan_once_there_is_one():
+    lesson = next(lesson for lesson in LESSONS if lesson.key == "optimum")
+    numbers = numbers_of(lesson)
+    assert lesson.checks(numbers, shown(lesson, numbers)) == []
+    for memory, applies in ((8.0, True), (1.0, False)):
+        problem = lesson_pipeline(4, 6, memory=memory)
+        name = "zb-h1" if applies else "1f1b"
+        plan = timed("plan", "Plan", problem, run_baseline(name, problem).schedule)
+        check = lesson.checks(numbers, [plan])[0]
+        assert check.predicted == 3 + 18
+        assert check.agrees is applies
+        assert bool(check.beyond) is not applies
 
 
 def test_published_bubbles():

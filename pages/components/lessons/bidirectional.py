@@ -105,13 +105,14 @@ DUALPIPE = Lesson(
     title="DualPipe",
     text="""
 **DualPipe** runs micro-batches through the devices from both ends: one half goes down, the other
-half (lighter) goes up. Every device then holds two stages, so the weights exist **twice**. It
-needs an even number of devices and at least two micro-batches per device.
+half (drawn in a lighter shade) goes up. Every device then holds two stages, so the weights exist
+**twice**. It needs an even number of devices and at least two micro-batches per device.
 
 Its point is overlap: a forward of one flow and a backward of the other run as one **block**, F&B,
 so that the communication of one hides behind the computation of the other. Be careful when you
 compare: neither result of a block leaves before the block ends. If a block is no faster than its
-parts (F&B = F + B, that is 100 %), the same order run *one operator after the other* is shorter.
+parts (F&B = F + B, that is 100 %), the same order run *one operator after the other* is never
+longer and mostly shorter.
 Set F&B to what your hardware measures. ZB-V is there for comparison: one copy of the weights.
 """,
     knobs=(

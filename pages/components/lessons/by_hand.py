@@ -41,10 +41,11 @@ Now it is your turn to schedule. Choose what each device runs next: a forward **
 backward-input **I** or a backward-weight **W**; the number is the micro-batch. Each operator starts
 as soon as its device is free and its inputs are there.
 
-The rules: F needs the F of the device before. I needs the I of the device behind, and on the
-last device its own F. W needs its I. F saves one activation and its W frees it; no device may
-hold more than the memory limit. Orders that cannot run are refused, with the reason. Place all
-operators, then compare with 1F1B and with the proved optimum. Can you reach it?
+The rules: F needs the F of the same micro-batch on the device above. I needs the I on the device
+below, and on the last device its own F. W needs the I on its own device. F saves one activation
+and its W frees it; no device may hold more than the memory limit. Orders that cannot run are
+refused, with the reason. Place all operators, then compare with 1F1B and with the proved optimum.
+Can you reach it?
 """,
     knobs=(
         devices_knob(high=3, default=3),

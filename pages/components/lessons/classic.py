@@ -131,7 +131,7 @@ draining the pipeline takes 1/v of the time. The lighter shade is the second chu
 
 Megatron-LM's **interleaved 1F1B** runs p micro-batches through a chunk before it turns to the
 next, so m must be a multiple of p; choose another m and the page says so. The price: more
-transfers, and a little more memory.
+transfers, and more activations in memory.
 """,
     knobs=(
         devices_knob(high=6),

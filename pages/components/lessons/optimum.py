@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pages.components.lessons.examples import Example, example, lesson_pipeline
+from pages.components.lessons.examples import Example, example, found, lesson_pipeline
 from pages.components.lessons.model import (
     SPLIT_COSTS,
     Check,
@@ -15,6 +15,7 @@ from pages.components.lessons.model import (
     Question,
     batches_knob,
     devices_knob,
+    same,
 )
 from pages.components.lessons.proof import proof
 from planner_core.charts.numbers import number
@@ -38,7 +39,14 @@ def _load_bound(v: Numbers) -> float:
 
 
 def _checks(v: Numbers, shown: Sequence[Example]) -> list[Check]:
-    return []
+    """The bound beside the plan, once there is one; before that it would give the answer away."""
+    plan = found("plan", shown)
+    if plan is None:
+        return []
+    bound, makespan = _load_bound(v), plan.metrics.makespan
+    above = makespan > bound and not same(makespan, bound)
+    beyond = "it is a bound, and memory or costs keep the plan above it" if above else ""
+    return [Check("Bound by device load", "(p-1)F+m(F+I+W)", bound, makespan, "ms", beyond)]
 
 
 def _question(v: Numbers, shown: Sequence[Example]) -> Question:

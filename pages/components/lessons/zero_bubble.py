@@ -94,8 +94,8 @@ B = I + W: I runs at once, and W fills the gaps.
 **ZB-H1** needs no more memory than 1F1B's first device. **ZB-H2** warms up with more forwards and
 closes the gaps inside each device's window, for about twice the memory. The *bubble* here is the
 idle time between a device's first start and its last finish. Mind the makespan: the last device
-still starts (p−1)F late, so ZB-H2 gains over ZB-H1 only where the next step may begin on gpu0
-before this one has ended on the last device.
+still starts (p−1)F late, so with F = I = W ZB-H2 never ends sooner than ZB-H1. It gains where the
+next step may begin on gpu0 before this one has ended on the last device, or where costs differ.
 """,
     knobs=(devices_knob(high=6), batches_knob(), *SPLIT_COSTS),
     examples=_split_backward,
