@@ -77,5 +77,4 @@ elif chosen is not None:
             "schedules make of this problem."
         )
     shown = compare(chosen.problem, plan if plan and plan.plan.schedule else None)
-    if shown:
-        take_away(chosen.problem, plan, shown)
+    take_away(chosen.problem, plan, shown)

@@ -46,7 +46,8 @@ def compare(problem: Problem, plan: Kept | None) -> list[Shown]:
     shown = _shown(problem, plan, names, pair, earlier)
     if not shown:
         st.info(
-            "No expert schedule is chosen or fits this problem. Press **Solve** for a plan.",
+            "No expert schedule is chosen, or none applies to this problem (**Schedules** says "
+            "why). Press **Solve** for a plan.",
             icon=":material/info:",
         )
         return []

@@ -23,8 +23,8 @@ from planner_core.search.export import FORMATS, export_model
 def take_away(problem: Problem, plan: Kept | None, shown: list[Shown]) -> None:
     """Draw the download buttons; each file is made when its button is pressed."""
     st.subheader("Take away", anchor=False)
-    chosen = shown[0]
     colours = theme()  # files are made outside of the session, which knows the theme
+    chosen = shown[0] if shown else None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(shown) > 1:
             index = st.selectbox(
@@ -38,13 +38,16 @@ def take_away(problem: Problem, plan: Kept | None, shown: list[Shown]) -> None:
         if plan is not None and plan.plan.schedule is not None:
             _file("Plan (JSON)", lambda: dump_object(plan_document(plan.plan)), "plan.json")
         _file("Problem (JSON)", lambda: dump_object(problem_document(problem)), "problem.json")
-        _file("Schedules (CSV)", lambda: _csv(shown), "schedules.csv")
-        _file("Trace (Perfetto)", lambda: _trace(chosen), "trace.json")
-        with st.popover("PyTorch (CSV)", icon=":material/download:"):
-            _pytorch(chosen)
-        _file("Report (HTML)", lambda: _report(problem, plan, shown, colours), "report.html")
+        if chosen is not None:
+            _file("Schedules (CSV)", lambda: _csv(shown), "schedules.csv")
+            _file("Trace (Perfetto)", lambda: _trace(chosen), "trace.json")
+            with st.popover("PyTorch (CSV)", icon=":material/download:"):
+                _pytorch(chosen)
+            _file("Report (HTML)", lambda: _report(problem, plan, shown, colours), "report.html")
     with st.expander("The model itself (LP, MPS)", icon=":material/function:"):
         _model(problem, plan)
+    if chosen is None:
+        return
     st.caption(
         "The chart itself: **PNG** and **SVG** at its top right save what it shows. Open a trace "
         "at ui.perfetto.dev or chrome://tracing."

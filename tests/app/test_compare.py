@@ -133,3 +133,10 @@ def test_the_definitions_of_idle_time_stand_beside_each_other(app):
     names = app.dataframe[0].value.columns.tolist()
     place = names.index("idle share")
     assert names[place : place + 3] == ["idle share", "window share", "textbook rate"]
+
+
+def test_a_problem_without_expert_schedules_says_what_to_do_and_can_be_taken_away(app):
+    app.selectbox(key="problem").select("mixed_cluster").run()
+    assert not app.exception
+    assert "Press **Solve** for a plan" in texts(app.info)
+    assert any(button.label == "Problem (JSON)" for button in app.get("download_button"))
