@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.components.compare import verdict
 from pages.components.lessons.examples import Example, timed
-from pages.components.solves import Kept, queue, sound, start
+from pages.components.solves import queue, sound, start, verdict
 from planner_core.charts.numbers import number
 from planner_core.problem import Problem
 from planner_core.schedule import Plan
@@ -33,7 +32,7 @@ def proof(problem: Problem, key: str) -> tuple[Example, ...]:
         st.error(f"No plan: {plan.reason}.", icon=":material/block:")
         return ()
     found = f"found by {plan.found_by} in {plan.seconds:.1f} s"
-    said = f"**Makespan {number(plan.makespan)} ms**: {verdict(Kept('Plan', plan, [], None))}"
+    said = f"**Makespan {number(plan.makespan)} ms**: {verdict(plan)}"
     if plan.status == "optimal":
         st.success(f"{said}; {found}.", icon=":material/verified:")
     else:
