@@ -312,6 +312,9 @@ def _best_announced(problem: Problem, events: Sequence[Progress]) -> Plan:
     )
     bounds = [(e.lower_bound, e.proved_by) for e in events if e.lower_bound is not None]
     bound, proved_by = max(bounds, default=(None, None), key=lambda pair: pair[0])
+    if schedule is None and bound == float("inf"):
+        # The proof came in time, only the search for a limit that works did not.
+        return Plan(problem=problem, status="infeasible", reason=events[-1].proved_by)
     if schedule is None:
         return Plan(problem=problem, status="unknown", lower_bound=bound, proved_by=proved_by)
     value = measure(problem.objective.primary, problem, schedule)

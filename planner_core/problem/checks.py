@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner_core.problem.errors import InputError
+from planner_core.problem.errors import ImpossibleInput, InputError
 from planner_core.problem.graph import Graph
 from planner_core.problem.problem import Problem
 
@@ -17,6 +17,8 @@ def check_problem(problem: Problem) -> None:
     InputError
         For an empty graph or cluster, a number that is negative, infinite or not a number, a
         tensor its own producer consumes, a cycle, or an operator no device may run.
+    ImpossibleInput
+        If the operators of a colocation group have no device in common.
     """
     graph, cluster = problem.template, problem.cluster
     if graph.n_operators == 0:
@@ -135,7 +137,7 @@ def _check_devices(problem: Problem) -> None:
     groups, first = np.unique(full.colocation[together], return_index=True)
     apart = ~np.logical_and.reduceat(allowed[together], first, axis=0).any(axis=1)
     if apart.any():
-        raise InputError(
+        raise ImpossibleInput(
             f"the operators of colocation group '{full.colocation_names[groups[apart][0]]}' have "
             "no device in common; widen their device lists or remove the group"
         )

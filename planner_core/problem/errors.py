@@ -15,5 +15,9 @@ class InfeasibleError(PlannerError):
     """Proved: no schedule can meet the limits. The command line exits with 3."""
 
 
+class ImpossibleInput(InfeasibleError, InputError):
+    """Rules of the input contradict each other: no schedule, whatever the sizes and times."""
+
+
 class NotApplicable(PlannerError):
     """An expert schedule does not fit this problem; the text says why."""

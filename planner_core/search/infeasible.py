@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner_core.baselines.first_schedules import first_schedules
 from planner_core.bounds import (
     Bound,
     makespan_bound,
@@ -160,5 +161,8 @@ def nearest_memory(problem: Problem, deadline: float, cancel: Cancellation) -> f
     left = deadline - time.monotonic()
     clock = Clock.start(min(LOOK_SECONDS, SHARE * left))
     state = SearchState(free, "peak_memory", clock, cancel)
+    # A limit that works is known at once; the smallest one takes a search.
+    for name, schedule in first_schedules(free):
+        state.offer(schedule, name)
     search_peak_memory(state)
     return None if state.schedule is None else state.value

@@ -116,10 +116,18 @@ def _infeasible(state: SearchState, problem: Problem, reason: str | None) -> Pla
             f"no schedule ends by {budget:g}: the {state.proved_by} proves that every "
             f"schedule takes at least {state.bound:g}"
         )
+    _tell(state, reason or f"the {state.proved_by} proves that there is no schedule")
     if reason is None:
         reason = blame(limited, deadline, state.cancel)
+        _tell(state, reason)
     if np.any(np.isfinite(limited.cluster.memory)):
         enough = nearest_memory(limited, deadline, state.cancel)
         if enough is not None:
             reason += f"; with {enough:g} {problem.memory_unit} on every device it fits"
     return Plan(problem=problem, status="infeasible", reason=reason, seconds=state.clock.elapsed)
+
+
+def _tell(state: SearchState, reason: str) -> None:
+    """Announce what is proved before looking for what would help, which may take too long."""
+    state.bound, state.proved_by = np.inf, reason
+    state.enter("the nearest limit that works")
