@@ -164,7 +164,7 @@ def medium_models() -> Iterator[Problem]:
     """Yield training problems of ONNX models and of a transformer."""
     cluster = homogeneous(DEVICES)
     for name in ONNX_MODELS:
-        path = _light_models() / f"light_{name}.onnx"
+        path = light_models() / f"light_{name}.onnx"
         from planner_core.formats.onnx import parse_forward
 
         forward = parse_forward(path.read_bytes(), batch=IMAGES, cluster=cluster)
@@ -173,7 +173,7 @@ def medium_models() -> Iterator[Problem]:
     yield training(forward, micro_batches=MICRO_BATCHES, name="transformer, 8 layers")
 
 
-def _light_models() -> Path:
+def light_models() -> Path:
     """Folder of the weightless models that the onnx package brings for its own tests."""
     try:
         import onnx
