@@ -4,7 +4,7 @@ from tests.browser.conftest import timeline_says
 def test_a_preset_is_used_by_the_next_plan(page, server):
     page.goto(f"{server}/cluster?problem=small_graph")
     page.get_by_role("button", name="Use these").wait_for()
-    page.get_by_role("spinbutton", name="Number").fill("2")
+    page.get_by_role("spinbutton", name="Number", exact=True).fill("2")
     page.get_by_role("button", name="Use these").click()
     undo = page.get_by_role("button", name="As in the problem")
     undo.and_(page.locator(":enabled")).wait_for()
