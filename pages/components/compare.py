@@ -32,8 +32,8 @@ NO_MICRO_BATCH = "all"
 _TIMELINE = "timeline"
 
 _HINT = (
-    "Each cell is one operator with its micro-batch. Point at one for what it waits for, click it "
-    "for its critical path; drag to pan, Ctrl + wheel or + and − to zoom."
+    "Each cell is one operator with its micro-batch or name. Point at one for what it waits for, "
+    "click it for its critical path; drag to pan, Ctrl + wheel or + and − to zoom."
 )
 
 

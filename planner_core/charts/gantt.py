@@ -21,6 +21,10 @@ COLOURINGS: tuple[str, ...] = ("kind", "stage", "micro-batch")
 MOST_BARS = 5000
 """Above this many operators in view a heat map is drawn in place of bars."""
 
+MOST_WRITTEN = 1500
+"""Above this many operators in view cells do not write their own numbers: a browser needs seconds
+to measure them, and hardly one would fit."""
+
 MOST_NAMED = 8
 """Stages or micro-batches named in the legend; of more every k-th stands for those after it."""
 
@@ -147,6 +151,7 @@ def add_gantt(
         if window is not None:
             length = min(length, window[1] - window[0])
         size = label_size(problem, schedule, length, plot_width)
+        in_cells = size is None and int(in_view.sum()) <= MOST_WRITTEN
         for name, colour, group in groups(problem, schedule, colour_by, theme):
             members = group[in_view[group]]
             if not len(members):
@@ -160,7 +165,7 @@ def add_gantt(
                 legendgroup=name,
                 showlegend=name not in {*legend, ""},
                 marker_line_color=theme.paper,
-                textposition="inside" if size is None else "none",
+                textposition="inside" if in_cells else "none",
             )
             if size is not None:
                 figure.add_trace(

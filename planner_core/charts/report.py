@@ -11,6 +11,7 @@ import numpy as np
 from planner_core.analysis.table import HELP, Compared, rows
 from planner_core.charts.comparison import Entry, comparison
 from planner_core.charts.convergence import convergence
+from planner_core.charts.gantt import MOST_WRITTEN
 from planner_core.charts.numbers import number, percent
 from planner_core.charts.theme import FONT, LIGHT, Theme
 from planner_core.problem import Problem
@@ -55,6 +56,9 @@ def report(
         search = "<h2>Search</h2>" + curve.to_html(
             full_html=False, include_plotlyjs=False, config={"displaylogo": False}
         )
+    unwritten = ""
+    if any(entry.problem.graph.n_operators > MOST_WRITTEN for entry in entries):
+        unwritten = "<p>With this many operators numbers are left out: point at a cell.</p>"
     table = rows(list(compared))
     columns = list(table[0])
     head = "".join(
@@ -82,6 +86,7 @@ dt {{font-weight: 600}} dd {{margin: 0 0 0.4rem 0; color: {theme.muted}}}
 <h2>Settings</h2>{_settings(problem)}
 <h2>Schedules</h2>
 {chart}
+{unwritten}
 <h2>Figures</h2>
 <table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
 {search}

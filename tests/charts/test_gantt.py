@@ -1,11 +1,20 @@
 import numpy as np
 import pytest
 
+from planner_core.analysis.table import Compared
 from planner_core.baselines import run_baseline
 from planner_core.charts import DARK, LIGHT, Entry, comparison
 from planner_core.charts.cells import labels, shades
-from planner_core.charts.gantt import COLOURINGS, MOST_BARS, gantt, label_size, visible
+from planner_core.charts.gantt import (
+    COLOURINGS,
+    MOST_BARS,
+    MOST_WRITTEN,
+    gantt,
+    label_size,
+    visible,
+)
 from planner_core.charts.overview import busy_shares
+from planner_core.charts.report import report
 from planner_core.charts.rows import rows
 from planner_core.problem import Problem, build_cluster, build_graph
 from planner_core.schedule import Schedule
@@ -54,6 +63,15 @@ def test_numbers_too_large_for_their_cells_are_left_to_the_zoom():
     figure = gantt(problem, schedule)
     assert {trace.textposition for trace in cells(figure)} == {"inside"}
     assert figure.layout.uniformtext.mode == "hide"
+
+
+def test_very_many_cells_write_nothing_and_the_report_says_so():
+    problem, schedule = scheduled("1f1b", 4, MOST_WRITTEN // 12 + 1)
+    figure = gantt(problem, schedule)
+    assert {trace.textposition for trace in cells(figure)} == {"none"}
+    shown = Entry(key="a", title="a", problem=problem, schedule=schedule)
+    row = Compared(title="a", problem=problem, schedule=schedule)
+    assert "numbers are left out" in report(problem, [shown], [row])
 
 
 def test_directions_and_chunks_have_shades():
