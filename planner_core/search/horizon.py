@@ -23,6 +23,12 @@ from planner_core.search.state import SearchState
 SEEDS = 3
 """Seeds tried on a horizon before another horizon is asked."""
 
+ASK_ALONE = 30_000
+"""A first MIP up to this many columns is answered before local search would have warmed up."""
+
+AT_ONCE = 0.05
+"""Patience with it where branch and bound, given time, would go on for ever."""
+
 PROOF_COLUMNS = 12_000
 """Models up to this size are small enough for branch and bound to prove "no"."""
 
@@ -87,7 +93,17 @@ class HorizonSearch:
             if low + distance <= unanswered or distance < 0:
                 round_number, distance, unanswered = round_number + 1, 0, -1
 
-    def ask_repeatedly(self, horizon: int, round_number: int = 0) -> MipResult | None:
+    def ask_alone(self) -> None:
+        """Ask the smallest horizon before anything else has begun; soon or not at all."""
+        low = self.lowest
+        if low > self.highest or self.question.columns(low) > ASK_ALONE:
+            return
+        small = self.question.columns(low) <= PROOF_COLUMNS
+        self.ask_repeatedly(low, patience=AT_ONCE if small else 1.0)
+
+    def ask_repeatedly(
+        self, horizon: int, round_number: int = 0, patience: float = 1.0
+    ) -> MipResult | None:
         """Ask one horizon with several seeds.
 
         On large models the answer comes from HiGHS's feasibility jump at the root or not at
@@ -96,7 +112,7 @@ class HorizonSearch:
         result: MipResult | None = None
         for attempt in range(SEEDS):
             seed = round_number * SEEDS + attempt
-            result = self.ask(horizon, seed=seed, patience=1.0 + round_number)
+            result = self.ask(horizon, seed=seed, patience=patience + round_number)
             if result is None or result.status != "stopped" or self._outdated(horizon):
                 break
         return result

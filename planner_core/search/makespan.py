@@ -20,9 +20,6 @@ from planner_core.search.settling import settle
 from planner_core.search.stages import has_stages, search_stages
 from planner_core.search.state import SearchState
 
-ASK_ALONE = 30_000
-"""A first MIP up to this many columns is answered before local search would have warmed up."""
-
 SETTLING = 0.3
 """Share of the time that exhaustive search of a tiny problem gets."""
 
@@ -71,12 +68,14 @@ def _search(state: SearchState) -> None:
         if state.stopped():
             return
     state.enter("expert schedules")
+    known = False
     for name, schedule in chain(expert_schedules(problem), quick_templates(problem)):
+        known = True
         state.offer(schedule, name)
         if state.stopped():
             return
     staged = has_stages(problem)
-    if state.schedule is None or not problem.is_placed:
+    if state.schedule is None or not (problem.is_placed and known):
         offer_compiled_templates(state)
         if not staged or problem.graph.n_operators <= LISTED_FIRST:
             offer_list_schedules(state)
@@ -102,9 +101,7 @@ def _search(state: SearchState) -> None:
             return
     search = _horizon_search(state)
     if search is not None and problem.is_placed:
-        low = search.lowest
-        if low <= search.highest and search.question.columns(low) <= ASK_ALONE:
-            search.ask_repeatedly(low)
+        search.ask_alone()
     if state.stopped():
         return
     with _LocalSearch(state) as local:
