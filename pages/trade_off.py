@@ -15,6 +15,7 @@ from pages.components.sweep import (
     AXES,
     Sweep,
     baseline_points,
+    chosen_point,
     plan_points,
     point_key,
     running_sweep,
@@ -171,14 +172,11 @@ def _spoken(points: list[FrontierPoint], problem: Problem) -> str:
 
 def opened(problem: Problem, sweep: Sweep | None, points: list[FrontierPoint]) -> None:
     """The schedule of the point that was clicked, and those of the points it covers."""
-    state = st.session_state.get("frontier")
-    chosen = next(
-        (p["customdata"][0] for p in (state["selection"]["points"] if state else [])
-         if p.get("customdata")),
-        None,
-    )  # fmt: skip
+    chosen = chosen_point(points)
     if chosen is None:
-        st.caption("Click a point to open its plan or schedule.")
+        st.caption(
+            "Click a point to open its plan or schedule, or choose its row in the table below."
+        )
         return
     keys = [point.key for point in same_place(points, chosen)]
     found = [
@@ -263,6 +261,11 @@ def as_table(problem: Problem, axis: str, points: list[FrontierPoint]) -> None:
                 }
             ),
             hide_index=True,
+            key="points_table",
+            on_select="rerun",
+            selection_mode="single-row",
+            placeholder="–",
+            alt="The points of the chart; choosing a row opens its schedule",
         )
 
 

@@ -246,6 +246,17 @@ def swept_baselines(sweep: Sweep) -> list[FrontierPoint]:
     ]
 
 
+def chosen_point(points: list[FrontierPoint]) -> str | None:
+    """Key of the point that was clicked, or of the row chosen in the table."""
+    state = st.session_state.get("frontier")
+    for point in state["selection"]["points"] if state else []:
+        if point.get("customdata"):
+            return str(point["customdata"][0])
+    table = st.session_state.get("points_table")
+    rows = table["selection"]["rows"] if table else []
+    return points[rows[0]].key if rows and rows[0] < len(points) else None
+
+
 def running_sweep() -> Sweep | None:
     """Return the sweep of this session."""
     return st.session_state.get("sweep")

@@ -115,3 +115,16 @@ def test_points_are_valid_plans_only():
     assert [point.limit for point in sweep.plan_points(found)] == [9.0]
     assert found.failures() == [(0.5, "too little")]
     assert not found.running
+
+
+def test_a_row_of_the_table_is_chosen_like_a_point(monkeypatch):
+    points = sweep.baseline_points(pipeline(4, 8, memory=9))
+    state = {"points_table": {"selection": {"rows": [1]}}}
+    monkeypatch.setattr(sweep.st, "session_state", state)
+    assert sweep.chosen_point(points) == points[1].key
+    clicked = {"selection": {"points": [{"customdata": [points[0].key, 0]}]}}
+    monkeypatch.setattr(sweep.st, "session_state", state | {"frontier": clicked})
+    assert sweep.chosen_point(points) == points[0].key
+    gone = {"points_table": {"selection": {"rows": [len(points)]}}}
+    monkeypatch.setattr(sweep.st, "session_state", gone)
+    assert sweep.chosen_point(points) is None
