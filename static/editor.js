@@ -8,6 +8,7 @@ cytoscape.use(dagre);
 
 const editors = new WeakMap();
 const places = new Map(); // positions by drawing, so that they outlive a change of the page
+const READABLE = 0.65; // zoom below which labels are too small to read
 const REACH = 16; // pixels around an operator in which its port stays
 
 /** Show the data of a component; return what to do when it leaves the page. */
@@ -518,11 +519,26 @@ class Editor {
 
   layOut() {
     const { cy } = this;
-    const rankSep = this.data.merged ? 120 : 64; // edges between groups say how many they are
+    const rankSep = this.data.merged && cy.nodes().length <= 8 ? 120 : 64; // room for "125 tensors"
     cy.layout({ name: "dagre", rankDir: "LR", nodeSep: 16, rankSep, edgeSep: 8, ranker: cy.nodes().length > 120 ? "tight-tree" : "network-simplex", animate: false, fit: false }).run();
+    this.wrap();
     this.remember();
     this.fit(cy.getElementById(this.opening ?? ""));
     this.opening = undefined;
+  }
+
+  /** Break a long, thin drawing into lines like a text, where its labels could not be read. */
+  wrap() {
+    const { cy, canvas } = this;
+    const box = cy.elements().boundingBox({ includeLabels: false });
+    if (!canvas.clientWidth || cy.nodes(":parent").nonempty() || canvas.clientWidth > READABLE * box.w) return;
+    const lines = Math.floor(Math.sqrt((box.w / box.h) * (canvas.clientHeight / canvas.clientWidth)));
+    const width = box.w / lines;
+    if (lines > 1) cy.nodes().forEach((node) => {
+      const { x, y } = node.position();
+      const line = Math.min(lines - 1, Math.floor((x - box.x1) / width));
+      node.position({ x: x - line * width, y: y + line * (box.h + 70) });
+    });
   }
 
   placeBeside(node) {

@@ -229,3 +229,16 @@ def test_the_merged_graph_is_looked_at_and_opened(editor):
     page.keyboard.press("Enter")
     editor.wait("cy.nodes('.box').length === 1 && cy.nodes('.group').length === 2")
     assert {"F0", "F1", "F2"} <= set(editor.names())
+
+
+def test_a_long_chain_is_broken_into_lines_that_can_be_read(editor):
+    page = editor.open("mixed_cluster").page
+    page.get_by_role("tab", name="Generate").click()
+    page.get_by_text("Random layers", exact=True).first.click()
+    operators = page.get_by_role("spinbutton", name="Operators")
+    operators.fill("400")
+    operators.press("Tab")
+    page.get_by_role("button", name="Generate").last.click()
+    page.locator(SHOWN).first.wait_for()
+    editor.wait("cy.nodes('.group').length > 10")
+    editor.wait("cy.zoom() > 0.5")
