@@ -42,6 +42,30 @@ def test_the_published_graph_and_its_schedule():
     assert heft(problem).makespan == pytest.approx(80)  # the paper's table
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table_that_pandas_writes(separator):
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "id": ["conv 1", "relu", 'say "x"'],
+            "duration": [1.5, 0.1 + 0.2, np.nan],
+            "duration H100": [np.nan, np.nan, 2.0],
+            "inputs": [None, "conv 1", "conv 1;relu"],
+            "output_size": [4, 2.5, None],
+            "stage": pd.array([0, 1, None], dtype="Int64"),
+        }
+    )
+    graph = parse_problem(frame.to_csv(index=False, sep=separator).encode()).template
+    assert graph.operator_ids.tolist() == ["conv 1", "relu", 'say "x"']
+    assert graph.duration[:2].tolist() == [1.5, 0.1 + 0.2]
+    assert graph.duration_by_type[2].tolist() == [2.0]
+    assert graph.stage.tolist() == [0, 1, -1]
+    edges = zip(graph.edge_source.tolist(), graph.edge_target.tolist(), strict=True)
+    assert sorted(edges) == [(0, 1), (0, 2), (1, 2)]
+    assert sorted(graph.size.tolist()) == [2.5, 4.0]
+
+
 def test_tensors_groups_and_devices():
     data = zipped(
         operators="id,duration,parameters,devices\na,1,w;v,g0\nb,1,w,",

@@ -68,6 +68,44 @@ def test_presets_are_ordered_as_their_generations():
     assert all(spec.source for spec in (*DEVICE_TYPES.values(), *LINK_TYPES.values()))
 
 
+@pytest.mark.parametrize(
+    ("name", "flops", "bandwidth", "memory"),
+    [
+        # Dense BF16 TFLOP/s, TB/s and GB of the makers' data sheets.
+        ("A100", 312, 2.039, 80),
+        ("H100", 989.4, 3.35, 80),
+        ("H200", 989.4, 4.8, 141),
+        ("B200", 2250, 8.0, 180),
+        ("MI300X", 1307.4, 5.3, 192),
+    ],
+)
+def test_devices_are_those_of_the_data_sheets(name, flops, bandwidth, memory):
+    spec = DEVICE_TYPES[name]
+    assert spec.flops == pytest.approx(flops * 1e12)
+    assert spec.memory_bandwidth == pytest.approx(bandwidth * 1e12)
+    assert spec.memory == pytest.approx(memory * 1e9)
+
+
+@pytest.mark.parametrize(
+    ("name", "gigabytes"),
+    [
+        # One direction: half of what is advertised for both, bits over 8, lanes × rate × coding.
+        ("NVLink 3", 600 / 2),
+        ("NVLink 4", 900 / 2),
+        ("NVLink 5", 1800 / 2),
+        ("Infinity Fabric", 128 / 2),
+        ("InfiniBand HDR", 200 / 8),
+        ("InfiniBand XDR", 800 / 8),
+        ("PCIe 4", 16 * 16 / 8 * 128 / 130),
+        ("PCIe 5", 16 * 32 / 8 * 128 / 130),
+        ("Ethernet 10G", 10 / 8),
+        ("Ethernet 400G", 400 / 8),
+    ],
+)
+def test_links_are_those_of_the_data_sheets(name, gigabytes):
+    assert LINK_TYPES[name].bandwidth == pytest.approx(gigabytes * 1e9, rel=2e-3)
+
+
 def test_wrong_settings_are_refused():
     with pytest.raises(InputError, match="no preset for device type 'H900'"):
         CostModel().milliseconds(1, 1, "H900")
