@@ -2,17 +2,16 @@
 // once, numbers appear as soon as they fit, and nothing is asked of Python while the reader zooms,
 // pans or points. A click is told to Python, which answers with the critical path.
 
+const version = new URL(import.meta.url).search; // all parts are fetched anew together
+const [{ CanvasPen, SvgPen }, { MEMORY, NOTE, RIGHT, after, number, paint }] = await Promise.all([
+  import(`./timeline_pens.js${version}`),
+  import(`./timeline_paint.js${version}`),
+]);
+
 const timelines = new WeakMap();
 const LEGEND = 34; // pixels above the first schedule
 const TITLE = 26;
-const NOTE = 17;
-const MEMORY = 78; // height of a memory panel
 const AXIS = 44;
-const RIGHT = 16;
-const DIGIT = 0.56; // width of a digit in font sizes
-const SMALLEST = 7; // smallest number written, in pixels
-const LARGEST = 12;
-const PALE = 0.25;
 const CLICK = 4; // pixels a pointer may move in a click
 
 /** Show the data of a component; return what to do when it leaves the page. */
@@ -30,122 +29,6 @@ function element(tag, properties = {}, ...children) {
   made.append(...children);
   return made;
 }
-
-function number(value) {
-  return Number(Number(value).toPrecision(6)).toLocaleString("en-US", {
-    maximumFractionDigits: 6,
-    useGrouping: Math.abs(value) >= 1e5,
-  });
-}
-
-/** Round times for ticks in [low, high], about `count` of them. */
-export function ticks(low, high, count) {
-  const raw = (high - low) / Math.max(1, count);
-  if (!(raw > 0)) return [low];
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= raw);
-  const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(i * step);
-  return found;
-}
-
-/** What a drawing is made of, on a canvas. */
-class CanvasPen {
-  constructor(context, font) {
-    this.context = context;
-    this.font = font;
-  }
-  rect(x, y, width, height, fill, alpha = 1) {
-    const { context } = this;
-    context.globalAlpha = alpha;
-    context.fillStyle = fill;
-    context.fillRect(x, y, width, height);
-    context.globalAlpha = 1;
-  }
-  frame(x, y, width, height, colour, thick) {
-    this.context.strokeStyle = colour;
-    this.context.lineWidth = thick;
-    this.context.setLineDash([]);
-    this.context.strokeRect(x, y, width, height);
-  }
-  line(points, colour, thick, dash = []) {
-    const { context } = this;
-    context.strokeStyle = colour;
-    context.lineWidth = thick;
-    context.setLineDash(dash);
-    context.beginPath();
-    points.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
-    context.stroke();
-  }
-  text(words, x, y, size, colour, { align = "left", bold = false, alpha = 1 } = {}) {
-    const { context } = this;
-    context.globalAlpha = alpha;
-    context.font = `${bold ? 600 : 400} ${size}px ${this.font}`;
-    context.fillStyle = colour;
-    context.textAlign = align;
-    context.textBaseline = "alphabetic";
-    context.fillText(words, x, y);
-    context.globalAlpha = 1;
-  }
-  clip(x, y, width, height) {
-    this.context.save();
-    this.context.beginPath();
-    this.context.rect(x, y, width, height);
-    this.context.clip();
-  }
-  unclip() {
-    this.context.restore();
-  }
-}
-
-/** The same as SVG. */
-class SvgPen {
-  constructor(font) {
-    this.font = font.replaceAll('"', "'");
-    this.parts = [];
-    this.clips = 0;
-  }
-  rect(x, y, width, height, fill, alpha = 1) {
-    this.parts.push(`<rect${at(x, y, width, height)} fill="${fill}"${faint(alpha)}/>`);
-  }
-  frame(x, y, width, height, colour, thick) {
-    this.parts.push(`<rect${at(x, y, width, height)} fill="none" stroke="${colour}" stroke-width="${thick}"/>`);
-  }
-  line(points, colour, thick, dash = []) {
-    const dashed = dash.length ? ` stroke-dasharray="${dash}"` : "";
-    const path = points.map(([x, y]) => `${short(x)},${short(y)}`).join(" ");
-    this.parts.push(`<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="${thick}"${dashed}/>`);
-  }
-  text(words, x, y, size, colour, { align = "left", bold = false, alpha = 1 } = {}) {
-    const anchor = { left: "start", center: "middle", right: "end" }[align];
-    const said = String(words).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-    this.parts.push(
-      `<text x="${short(x)}" y="${short(y)}" font-size="${short(size)}" fill="${colour}" ` +
-        `text-anchor="${anchor}"${bold ? ' font-weight="600"' : ""}${faint(alpha)}>${said}</text>`,
-    );
-  }
-  clip(x, y, width, height) {
-    this.clips += 1;
-    this.parts.push(
-      `<clipPath id="c${this.clips}"><rect${at(x, y, width, height)}/></clipPath>` +
-        `<g clip-path="url(#c${this.clips})">`,
-    );
-  }
-  unclip() {
-    this.parts.push("</g>");
-  }
-  file(width, height) {
-    return (
-      `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ` +
-      `viewBox="0 0 ${width} ${height}" font-family="${this.font}">${this.parts.join("")}</svg>`
-    );
-  }
-}
-
-const short = (value) => Number(value.toFixed(2));
-const faint = (alpha) => (alpha < 1 ? ` opacity="${alpha}"` : "");
-const at = (x, y, width, height) =>
-  ` x="${short(x)}" y="${short(y)}" width="${short(Math.max(0, width))}" height="${short(Math.max(0, height))}"`;
 
 class Timeline {
   constructor(root) {
@@ -320,7 +203,7 @@ class Timeline {
     const context = this.picture.getContext("2d");
     context.scale(sharp, sharp);
     this.hidden = this.shown = 0;
-    this.paint(new CanvasPen(context, this.data.font));
+    paint(this, new CanvasPen(context, this.data.font));
     this.point();
     this.report();
   }
@@ -330,154 +213,11 @@ class Timeline {
     const unit = this.data.unit;
     const parts = [];
     if (low > 0 || high < this.data.end) parts.push(`${number(low)} – ${number(high)} ${unit} of ${number(this.data.end)}`);
-    if (this.hidden) parts.push(`${this.hidden.toLocaleString("en-US")} numbers need more room: zoom in (+)`);
+    if (this.hidden) parts.push(`${this.hidden.toLocaleString("en-US")} labels need more room: zoom in (+)`);
     this.status.textContent = parts.join(" · ");
     this.root.dataset.drawn = String(this.shown);
     this.root.dataset.hidden = String(this.hidden);
     this.root.dataset.stamp = this.data.stamp;
-  }
-
-  paint(pen) {
-    const { colours, panels } = this.data;
-    pen.rect(0, 0, this.width, this.height, colours.paper);
-    this.paintLegend(pen);
-    for (const panel of panels) {
-      this.paintTitle(pen, panel);
-      this.paintRows(pen, panel);
-      if (panel.memory) this.paintMemory(pen, panel);
-    }
-    const x1 = this.width - RIGHT;
-    pen.line([[this.left, this.axis], [x1, this.axis]], colours.grid, 1);
-    for (const time of ticks(...this.view, (x1 - this.left) / 110)) {
-      const x = this.x(time);
-      pen.line([[x, this.axis], [x, this.axis + 5]], colours.muted, 1);
-      pen.text(number(time), x, this.axis + 18, 12, colours.muted, { align: "center" });
-    }
-    pen.text(`time (${this.data.unit})`, (this.left + x1) / 2, this.axis + 36, 13, colours.muted, { align: "center" });
-  }
-
-  paintLegend(pen) {
-    const { colours, legend } = this.data;
-    let x = this.left;
-    for (const [title, colour] of legend) {
-      pen.rect(x, 10, 12, 12, colour);
-      pen.text(title, x + 17, 21, 13, colours.text);
-      x += 36 + 6.6 * title.length;
-    }
-  }
-
-  paintTitle(pen, panel) {
-    const { colours, unit } = this.data;
-    const y = panel.top - 8 - (panel.note ? NOTE : 0);
-    const said = `${panel.title} — makespan ${number(panel.makespan)} ${unit}`;
-    pen.text(said, this.left, y, 15, colours.text, { bold: true });
-    if (panel.note) pen.text(panel.note, this.left, y + NOTE, 13, colours.muted);
-  }
-
-  paintRows(pen, panel) {
-    const { colours } = this.data;
-    const tall = panel.tall / panel.rows.length;
-    const every = Math.ceil(11 / tall);
-    panel.rows.forEach((name, i) => {
-      if (i % every) return;
-      const y = panel.top + tall * (i + 0.5) + 4;
-      pen.text(name, this.left - 8, y, 12, colours.muted, { align: "right" });
-      if (panel.memory && panel.rowColours[i] && tall >= 12)
-        pen.rect(this.left - 5, y - 9, 3, 11, panel.rowColours[i]);
-    });
-    const width = this.width - RIGHT - this.left;
-    pen.clip(this.left, panel.top - 2, width, panel.tall + 4);
-    const end = this.x(panel.makespan);
-    panel.rows.forEach((_, i) => {
-      const x = Math.max(this.left, this.x(0));
-      pen.rect(x, panel.top + tall * (i + 0.03), Math.max(0, end - x), 0.94 * tall, colours.idle);
-    });
-    this.paintCells(pen, panel);
-    pen.line([[end, panel.top], [end, panel.top + panel.tall]], colours.text, 1.6, [2, 3]);
-    pen.unclip();
-  }
-
-  inView(panel) {
-    const [low, high] = this.view;
-    const found = [];
-    for (const members of panel.byRow) {
-      // An operator that began earlier may still run: at most one, two where a pair overlaps.
-      let i = Math.max(0, after(panel, members, low) - 2);
-      for (; i < members.length && panel.start[members[i]] < high; i++)
-        if (panel.start[members[i]] + panel.length[members[i]] > low) found.push(members[i]);
-    }
-    return found;
-  }
-
-  paintCells(pen, panel) {
-    const { colours } = this.data;
-    const found = this.inView(panel);
-    const boxes = found.map((o) => this.cell(panel, o));
-    found.forEach((o, i) => {
-      const { x, y, width, height } = boxes[i];
-      const gap = Math.min(0.8, 0.15 * width);
-      const pale = panel.pale && panel.pale[o];
-      pen.rect(x, y, Math.max(0.4, width - gap), height, panel.palette[panel.fill[o]], pale ? PALE : 1);
-    });
-    this.shown += found.length;
-    this.paintNumbers(pen, panel, found, boxes);
-    for (const o of panel.outlined) {
-      const { x, y, width, height } = this.cell(panel, o);
-      const asked = o === panel.picked;
-      pen.frame(x + 1, y + 1, Math.max(1, width - 2.6), height - 2, asked ? colours.limit : colours.outline, asked ? 3.5 : 2);
-    }
-  }
-
-  paintNumbers(pen, panel, found, boxes) {
-    const most = Math.min(LARGEST, 0.62 * (panel.tall / panel.rows.length));
-    const sizes = found.map((o, i) => {
-      const words = panel.label[o];
-      return words === "" ? Infinity : Math.min(most, boxes[i].height, (0.94 * boxes[i].width) / (DIGIT * words.length));
-    });
-    // Numbers of one size are easier to read than numbers as large as each cell allows.
-    const common = Math.min(most, ...chunked(sizes));
-    found.forEach((o, i) => {
-      if (sizes[i] === Infinity) return;
-      const size = common >= SMALLEST + 1 ? common : sizes[i];
-      if (size < SMALLEST) {
-        this.hidden += 1;
-        return;
-      }
-      const { x, y, width, height } = boxes[i];
-      const pale = panel.pale && panel.pale[o];
-      const ink = pale ? this.data.colours.text : panel.inks[panel.fill[o]];
-      pen.text(panel.label[o], x + width / 2, y + height / 2 + 0.36 * size, size, ink, {
-        align: "center",
-        alpha: pale ? 0.45 : 1,
-      });
-    });
-  }
-
-  paintMemory(pen, panel) {
-    const { colours, memoryUnit } = this.data;
-    const { memory, memoryTop: top } = panel;
-    const y = (value) => top + MEMORY * (1 - value / (1.08 * memory.top || 1));
-    const right = this.width - RIGHT;
-    for (const value of ticks(0, memory.top, 3)) {
-      pen.line([[this.left, y(value)], [right, y(value)]], colours.grid, 1);
-      pen.text(number(value), this.left - 8, y(value) + 4, 11, colours.muted, { align: "right" });
-    }
-    pen.clip(this.left, top - 1, right - this.left, MEMORY + 2);
-    for (const line of memory.lines) {
-      const points = [];
-      for (let i = 0; i < line.time.length; i++) {
-        const x = Math.min(Math.max(this.x(line.time[i]), this.left - 5), right + 5);
-        if (i) points.push([x, points[points.length - 1][1]]);
-        points.push([x, y(line.used[i])]);
-      }
-      pen.line(points, line.colour, 1.4);
-    }
-    for (const limit of memory.limits)
-      pen.line([[this.left, y(limit)], [this.x(panel.makespan), y(limit)]], colours.limit, 1.3, [6, 4]);
-    pen.unclip();
-    const title = `memory (${memoryUnit})`;
-    pen.rect(this.left + 2, top + 8, 6 * title.length, 14, colours.paper, 0.85);
-    pen.text(title, this.left + 5, top + 19, 12, colours.muted);
   }
 
   // ---- pointing
@@ -695,33 +435,15 @@ class Timeline {
     const canvas = element("canvas", { width: 2 * this.width, height: 2 * this.height });
     const context = canvas.getContext("2d");
     context.scale(2, 2);
-    this.paint(new CanvasPen(context, this.data.font));
+    paint(this, new CanvasPen(context, this.data.font));
     canvas.toBlob((blob) => this.save(blob, "schedules.png"), "image/png");
   }
 
   saveSvg() {
     const pen = new SvgPen(this.data.font);
-    this.paint(pen);
+    paint(this, pen);
     this.save(new Blob([pen.file(this.width, this.height)], { type: "image/svg+xml" }), "schedules.svg");
   }
-}
-
-/** Number of members that start at a time or before it. */
-function after(panel, members, time) {
-  let [low, high] = [0, members.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (panel.start[members[middle]] <= time) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** Smallest of many numbers, in pieces: a call takes no more arguments than fit its stack. */
-function chunked(values) {
-  const found = [];
-  for (let i = 0; i < values.length; i += 10000) found.push(Math.min(...values.slice(i, i + 10000)));
-  return found;
 }
 
 /** Edges of a graph by source and by target. */

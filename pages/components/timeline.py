@@ -21,13 +21,15 @@ export default function (component) {
 }
 """
 
+_CODE = ("timeline.js", "timeline_paint.js", "timeline_pens.js")
+
 _STAMPS = count()
 
 
 @lru_cache(maxsize=1)
 def _component() -> Any:
     """Declare the component; its code is fetched anew only when it has changed."""
-    code = (ROOT / "static" / "timeline.js").read_bytes()
+    code = b"".join((ROOT / "static" / name).read_bytes() for name in _CODE)
     return st.components.v2.component(
         "timeline",
         html='<div class="timeline"></div>',

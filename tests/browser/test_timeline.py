@@ -53,7 +53,7 @@ def test_numbers_that_do_not_fit_are_counted_and_come_back_with_zoom(page, serve
     batches.fill("100")
     batches.press("Enter")
     page.wait_for_function("Number(document.querySelector('.timeline').dataset.hidden) > 1000")
-    assert "numbers need more room" in page.locator(".timeline .tl-status").inner_text()
+    assert "labels need more room" in page.locator(".timeline .tl-status").inner_text()
     for _ in range(5):
         page.get_by_role("button", name="Zoom in").click()
     page.wait_for_function("document.querySelector('.timeline').dataset.hidden === '0'")
