@@ -168,10 +168,8 @@ def solving(browser: Browser, address: str) -> Times:
 def large(browser: Browser, address: str) -> Times:
     """Problems whose schedules have thousands of operators."""
     times = Times()
-    for batches, row in (
-        (208, "4,992 bars after the upload"),
-        (833, "19,992 bars after the upload"),
-    ):
+    for batches, count in ((208, "4,992"), (833, "19,992")):
+        row = f"{count} bars after the upload"
         problem = pipeline(8, batches, memory=12, name=f"8 by {batches}")
         data = json.dumps(problem_document(problem)).encode()
         with visit(browser) as watch:
