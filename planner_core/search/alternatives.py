@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -28,11 +29,14 @@ from planner_core.search.progress import Cancellation, OnProgress, Options
 from planner_core.search.split_proof import SplitProof
 from planner_core.search.state import Clock, SearchState
 
-CHOOSING = 0.6
+CHOOSING = 0.8
 """Share of the time that goes into the choice; the rest plans what was chosen."""
 
 JUDGING = 0.03
 """Share of the choosing time one judgement may take."""
+
+HEAVY = 0.8
+"""Operators at least so heavy, as a share of the heaviest, are split first."""
 
 FEW_CHOICES = 200
 """Up to so many choices all are planned."""
@@ -159,7 +163,7 @@ class _Chooser:
 
     def run(self) -> None:
         """Improve the choice until the time is up or every neighbour has been tried."""
-        for choice in self._uniform():
+        for choice in chain(self._uniform(), self._few_split()):
             if self._over():
                 return
             self._judge(choice)
@@ -185,6 +189,23 @@ class _Chooser:
         yield dict(self.best)
         for way in dict.fromkeys(way for row in self.ways.values() for way in row):
             yield {name: way if way in row else row[0] for name, row in self.ways.items()}
+
+    def _few_split(self) -> Iterator[Choice]:
+        """Choices in which a few of the heaviest operators are done otherwise.
+
+        Where operators are as heavy as a device's share of the work, splitting some of them
+        evens out the rest; those that follow each other exchange least with the others.
+        """
+        graph = self.split.problem.template
+        time = np.asarray(self.split.problem.durations).min(axis=1)
+        weight = {name: float(time[graph.operator_index[name]]) for name in self.ways}
+        heaviest = max(weight.values())
+        heavy = [name for name in self.ways if weight[name] >= HEAVY * heaviest]
+        ways = list(dict.fromkeys(way for name in heavy for way in self.ways[name]))
+        for count in range(1, min(len(heavy), 2 * self.split.problem.n_devices) + 1):
+            for way in ways:
+                few = {name: way for name in heavy[-count:] if way in self.ways[name]}
+                yield {name: row[0] for name, row in self.ways.items()} | few
 
     def _neighbour(self) -> Choice | None:
         """Change one operator, or a run of operators in the order they are listed."""
