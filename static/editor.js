@@ -201,6 +201,7 @@ class Editor {
 
   tell(edit) {
     this.said.hidden = true;
+    this.fitted = false;
     this.pending.push({ seq: ++this.seq, ...edit });
     this.send({ rev: this.rev, list: [...this.pending] });
     this.root.dataset.waiting = this.pending.length;
@@ -363,7 +364,7 @@ class Editor {
   listen() {
     const { cy } = this;
     cy.on("select unselect", () => { clearTimeout(this.soon); this.soon = setTimeout(() => this.refresh(), 0); });
-    cy.on("pan zoom", () => (this.port.hidden = true));
+    cy.on("pan zoom", () => { this.port.hidden = true; this.fitted = false; });
     cy.on("dragfree", "node", () => this.remember());
     this.graph.addEventListener("dblclick", (event) => this.doubleClicked(this.at(event)));
     this.canvas.addEventListener("mousemove", (event) => this.moved(event));
@@ -557,15 +558,17 @@ class Editor {
 
   resized() {
     this.cy.resize();
-    if (this.unseen && this.canvas.clientWidth) this.fit();
+    if ((this.unseen || this.fitted) && this.canvas.clientWidth) this.fit();
   }
 
   fit(part) {
     this.unseen = !this.canvas.clientWidth;
+    this.fitted = false;
     if (this.cy.elements().empty()) return;
     this.cy.resize();
     this.cy.fit(part?.nonempty() ? part : undefined, 36);
     if (this.cy.zoom() > 1.25) { this.cy.zoom(1.25); this.cy.center(part?.nonempty() ? part : undefined); }
+    this.fitted = !part?.nonempty(); // until the user moves or changes it
   }
 
   zoom(factor) {

@@ -242,3 +242,15 @@ def test_a_long_chain_is_broken_into_lines_that_can_be_read(editor):
     page.locator(SHOWN).first.wait_for()
     editor.wait("cy.nodes('.group').length > 10")
     editor.wait("cy.zoom() > 0.5")
+
+
+def test_the_drawing_fits_the_window_until_it_is_moved(editor):
+    page = editor.open("small_graph").page
+    wide = page.evaluate("() => document.querySelector('.graph-editor').cytoscape.zoom()")
+    page.set_viewport_size({"width": 900, "height": 1400})
+    editor.wait(f"cy.zoom() < {wide} && cy.nodes().renderedBoundingBox().x2 <= cy.width()")
+    page.get_by_role("button", name="+", exact=True).click()
+    near = page.evaluate("() => document.querySelector('.graph-editor').cytoscape.zoom()")
+    page.set_viewport_size({"width": 1280, "height": 1400})
+    editor.wait("cy.width() > 700")
+    editor.wait(f"cy.zoom() === {near}")

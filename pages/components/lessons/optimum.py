@@ -45,7 +45,7 @@ def _checks(v: Numbers, shown: Sequence[Example]) -> list[Check]:
         return []
     bound, makespan = _load_bound(v), plan.metrics.makespan
     above = makespan > bound and not same(makespan, bound)
-    beyond = "it is a bound, and memory or costs keep the plan above it" if above else ""
+    beyond = "memory or costs keep the plan above it" if above else ""
     return [Check("Bound by device load", "(p-1)F+m(F+I+W)", bound, makespan, "ms", beyond)]
 
 
