@@ -28,6 +28,22 @@ NEAR = 0.5
 REACH = 40
 """How far a move carries an operator along the sequence, at most."""
 
+TOGETHER = 0.5
+"""Share of the changes of device that take a connected part of the old device along.
+
+Where transfers are slow, an operator gains nothing by moving alone: what it exchanges tensors
+with has to come along.
+"""
+
+GROW, LARGEST_PART = 0.75, 12
+"""Chance that the part grows by one more operator or colocation group, and its largest size."""
+
+STEP = 8
+"""Positions between two marks from which decoding can go on."""
+
+FRESH = 4
+"""Moves entered before the critical path is looked for anew."""
+
 
 class Window(NamedTuple):
     """Positions low … high − 1 of the sequence.
@@ -48,6 +64,21 @@ class Window(NamedTuple):
     free: FloatArray
     tail: FloatArray
     stream_tail: FloatArray
+
+
+class Marks(NamedTuple):
+    """Where decoding can go on: row i is for position low + ``STEP`` · i.
+
+    Parameters
+    ----------
+    free : float array, shape (rows, K, S)
+        When each stream is free there.
+    longest : float array, shape (rows,)
+        Longest path to an operator behind the window through those in front of the row.
+    """
+
+    free: FloatArray
+    longest: FloatArray
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -111,15 +142,28 @@ def _evaluate(
     device: IntArray,
     times: Times,
     window: Window,
-    leaves: bool,
+    first: int,
+    kept: Marks,
+    marks: Marks,
 ) -> tuple[float, float]:
-    """Longest path through the window, and the mean over the streams (breaks plateaus)."""
+    """Longest path through the window, and the mean over the streams (breaks plateaus).
+
+    Times in front of ``first`` are right already, and the rows of ``kept`` up to there; later
+    rows of ``marks`` are filled in.
+    """
+    leaves = window.high < len(sequence)
     longest = 0.0
     if len(times.move_start) > 0:
         longest = decode(c, sequence, device, times)
     else:
-        times.free[:] = window.free
-        for p in range(window.low, window.high):
+        row = (first - window.low) // STEP
+        times.free[:] = kept.free[row]
+        longest = kept.longest[row]
+        marks.free[row], marks.longest[row] = times.free, longest
+        for p in range(window.low + row * STEP, window.high):
+            if (p - window.low) % STEP == 0:
+                row = (p - window.low) // STEP
+                marks.free[row], marks.longest[row] = times.free, longest
             o = sequence[p]
             end = place(c, o, device, times)
             if leaves:
@@ -244,19 +288,71 @@ def _critical(
 
 
 @njit(nogil=True, cache=True)
-def _near(c: Columns, o: int, device: IntArray, state: NDArray[np.uint64]) -> int:
-    """Device of a random producer or consumer of o; its own if it has none."""
+def _neighbour(c: Columns, o: int, state: NDArray[np.uint64]) -> int:
+    """A random producer or consumer of o; o itself if it has none."""
     ins, outs = c.in_ptr[o + 1] - c.in_ptr[o], c.out_ptr[o + 1] - c.out_ptr[o]
     if ins + outs == 0:
-        return device[o]
+        return o
     i = int(draw(state) * (ins + outs))
     if i < ins:
-        return device[c.producer[c.in_tensor[c.in_ptr[o] + i]]]
+        return c.producer[c.in_tensor[c.in_ptr[o] + i]]
     t = c.out_tensor[c.out_ptr[o] + i - ins]
     uses = c.use_ptr[t + 1] - c.use_ptr[t]
     if uses == 0:
-        return device[o]
-    return device[c.use[c.use_ptr[t] + int(draw(state) * uses)]]
+        return o
+    return c.use[c.use_ptr[t] + int(draw(state) * uses)]
+
+
+@njit(nogil=True, cache=True)
+def _settle_part(
+    c: Columns,
+    o: int,
+    k: int,
+    device: IntArray,
+    members: tuple[IntArray, IntArray],
+    position: IntArray,
+    low: int,
+    high: int,
+    part: IntArray,
+    state: NDArray[np.uint64],
+) -> int:
+    """Put o and a random connected part of its device on device k; write it, return its size."""
+    member_ptr, member = members
+    old, count = device[o], 1
+    part[0] = o
+    _settle(c, o, k, device, member_ptr, member)
+    while count < len(part) and draw(state) < GROW:
+        base = part[int(draw(state) * count)]
+        g = c.colocation[base]
+        if g >= 0:
+            size = member_ptr[g + 1] - member_ptr[g]
+            base = member[member_ptr[g] + int(draw(state) * size)]
+        v = _neighbour(c, base, state)
+        if (
+            device[v] == old
+            and low <= position[v] < high
+            and _allowed(c, v, k, member_ptr, position, member, low, high)
+        ):
+            _settle(c, v, k, device, member_ptr, member)
+            part[count] = v
+            count += 1
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _first_of(
+    c: Columns, part: IntArray, count: int, members: tuple[IntArray, IntArray], position: IntArray
+) -> int:
+    """First position of the operators in a part and of those colocated with them."""
+    member_ptr, member = members
+    first = position[part[0]]
+    for i in range(count):
+        first = min(first, position[part[i]])
+        g = c.colocation[part[i]]
+        if g >= 0:
+            for j in range(member_ptr[g], member_ptr[g + 1]):
+                first = min(first, position[member[j]])
+    return first
 
 
 @njit(nogil=True, cache=True)
@@ -285,8 +381,14 @@ def anneal_window(
     low, high = window.low, window.high
     n_devices = len(c.column)
     member_ptr, member = members
-    leaves = high < len(sequence)
-    longest, mean = _evaluate(c, sequence, position, device, times, window, leaves)
+    rows = (high - low) // STEP + 1
+    shape = (rows, n_devices, c.n_streams)
+    kept, marks = Marks(np.zeros(shape), np.zeros(rows)), Marks(np.zeros(shape), np.zeros(rows))
+    kept.free[0] = window.free
+    start, finish = np.zeros(high - low), np.zeros(high - low)
+    part = np.empty(LARGEST_PART, np.int32)
+    longest, mean = _evaluate(c, sequence, position, device, times, window, low, kept, marks)
+    _keep(sequence, times, window, low, kept, marks, start, finish)
     energy = longest + 0.05 * mean
     best, best_energy = longest, energy
     for p in range(low, high):
@@ -294,9 +396,10 @@ def anneal_window(
         best_device[sequence[p]] = device[sequence[p]]
     cooling = (cold / hot) ** (1.0 / max(1, moves))
     temperature = hot
-    whole = low == 0 and not leaves
+    whole = low == 0 and high == len(sequence)
     path = np.empty(len(sequence) if whole else 1, np.int32)
     critical = _critical(c, sequence, device, times, path) if whole else 0
+    entered = 0
     for _ in range(moves):
         temperature *= cooling
         a = low + int(draw(state) * (high - low))
@@ -306,10 +409,10 @@ def anneal_window(
         b, old, k = a, device[o], device[o]
         what = draw(state)
         if what < 0.7:
-            first, last = _span(c, o, position, max(low, a - REACH), min(high, a + REACH))
-            b = first + int(draw(state) * (last - first + 1))
+            at, last = _span(c, o, position, max(low, a - REACH), min(high, a + REACH))
+            b = at + int(draw(state) * (last - at + 1))
         if (what > 0.5 or b == a) and n_devices > 1:
-            k = _near(c, o, device, state) if draw(state) < NEAR else old
+            k = device[_neighbour(c, o, state)] if draw(state) < NEAR else old
             if k == old:
                 k = int(draw(state) * (n_devices - 1))
                 k += k >= old
@@ -317,16 +420,24 @@ def anneal_window(
                 k = old
         if b == a and k == old:
             continue
+        first, moved = min(a, b), 0
         if k != old:
-            _settle(c, o, k, device, member_ptr, member)
+            part[0], moved = o, 1
+            if draw(state) < TOGETHER:
+                moved = _settle_part(c, o, k, device, members, position, low, high, part, state)
+            else:
+                _settle(c, o, k, device, member_ptr, member)
+            first = min(first, _first_of(c, part, moved, members, position))
         if b != a:
             _carry(sequence, position, a, b)
-        longest, mean = _evaluate(c, sequence, position, device, times, window, leaves)
+        longest, mean = _evaluate(c, sequence, position, device, times, window, first, kept, marks)
         then = longest + 0.05 * mean
         enter = then <= energy or draw(state) < np.exp((energy - then) / temperature)
         if enter and (not limited or fits_memory(c, device, times)):
             energy = then
-            if whole:
+            _keep(sequence, times, window, first, kept, marks, start, finish)
+            entered += 1
+            if whole and entered % FRESH == 0:
                 critical = _critical(c, sequence, device, times, path)
             if longest < best or (longest == best and then < best_energy):
                 best, best_energy = longest, then
@@ -336,7 +447,36 @@ def anneal_window(
             continue
         if b != a:
             _carry(sequence, position, b, a)
-        if k != old:
-            _settle(c, o, old, device, member_ptr, member)
-    longest, mean = _evaluate(c, sequence, position, device, times, window, leaves)
+        for i in range(moved):
+            _settle(c, part[i], old, device, member_ptr, member)
+        for p in range(_row_start(window, first), high):
+            times.start[sequence[p]] = start[p - low]
+            times.finish[sequence[p]] = finish[p - low]
+    longest, mean = _evaluate(c, sequence, position, device, times, window, low, kept, marks)
     return longest, best
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _row_start(window: Window, first: int) -> int:
+    """Position of the last mark up to ``first``."""
+    return first - (first - window.low) % STEP
+
+
+@njit(nogil=True, cache=True)
+def _keep(
+    sequence: IntArray,
+    times: Times,
+    window: Window,
+    first: int,
+    kept: Marks,
+    marks: Marks,
+    start: FloatArray,
+    finish: FloatArray,
+) -> None:
+    """Keep times and marks from ``first`` on."""
+    begin = _row_start(window, first)
+    for p in range(begin, window.high):
+        start[p - window.low] = times.start[sequence[p]]
+        finish[p - window.low] = times.finish[sequence[p]]
+    for row in range((begin - window.low) // STEP + 1, len(kept.longest)):
+        kept.free[row], kept.longest[row] = marks.free[row], marks.longest[row]

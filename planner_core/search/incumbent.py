@@ -24,8 +24,9 @@ class Incumbent:
         target: float | None,
         on_improve: Callable[[Schedule], None],
         cancelled: Callable[[], bool],
+        rival: Callable[[], Schedule | None] = lambda: None,
     ) -> None:
-        self.problem, self.best = problem, schedule
+        self.problem, self.best, self.rival = problem, schedule, rival
         self.deadline, self.target = deadline, target
         self.on_improve, self.cancelled = on_improve, cancelled
 
@@ -36,6 +37,12 @@ class Incumbent:
             1 + RELATIVE_TOLERANCE
         )
         return met or self.cancelled() or time.monotonic() >= self.deadline
+
+    def look_around(self) -> None:
+        """Go on from what others have found, if it is better."""
+        other = self.rival()
+        if other is not None and other.makespan < self.best.makespan:
+            self.best = other
 
     def offer(self, makespan: float, schedule: Callable[[], Schedule]) -> bool:
         """Take a schedule if it is better and valid; tell whoever listens."""

@@ -40,6 +40,9 @@ ORDER_OPERATORS = 50_000
 WINDOW_OPERATORS = 100
 """Size of the window that slides over larger graphs."""
 
+LONGER, LONGEST_RUN = 1.5, 15.0
+"""Each run of annealing takes longer than the one before by this factor, up to so many seconds."""
+
 
 def improve(
     problem: Problem,
@@ -50,6 +53,7 @@ def improve(
     seed: int = 0,
     on_improve: Callable[[Schedule], None] = lambda schedule: None,
     cancelled: Callable[[], bool] = lambda: False,
+    rival: Callable[[], Schedule | None] = lambda: None,
 ) -> Schedule:
     """Improve a schedule's makespan by local search.
 
@@ -67,6 +71,8 @@ def improve(
         Called with every better schedule, each validated.
     cancelled : callable
         Looked at about twenty times a second; true means return.
+    rival : callable
+        Best schedule found elsewhere; looked at between two runs of annealing.
 
     Returns
     -------
@@ -80,6 +86,7 @@ def improve(
         target=target,
         on_improve=on_improve,
         cancelled=cancelled,
+        rival=rival,
     )
     if search.stopped:
         return search.best
@@ -118,6 +125,7 @@ class _Annealer:
 
     def restart(self) -> None:
         """Go back to the best schedule known."""
+        self.search.look_around()
         self.sequence, self.device = self.decisions(self.search.best)
         self.position[self.sequence] = np.arange(len(self.sequence), dtype=np.int32)
 
@@ -134,7 +142,7 @@ class _Annealer:
             self.restart()
             if whole:
                 self.anneal_whole(seconds)
-                seconds = min(8.0, seconds * 1.5)
+                seconds = min(LONGEST_RUN, seconds * LONGER)
             else:
                 self.sweep()
 
@@ -158,7 +166,7 @@ class _Annealer:
         window = Window(0, n, np.zeros(shape), np.zeros(n), np.zeros(shape))
         begin = time.monotonic()
         seconds = min(seconds, max(0.2, self.search.deadline - begin))
-        hot = self.scale() * float(self.random.choice([0.1, 0.2, 0.4, 0.8]))
+        hot = self.scale() * float(self.random.choice([0.05, 0.1, 0.2, 0.4]))
         cold = hot / 40
         best_sequence, best_device = self.sequence.copy(), self.device.copy()
         progress = 0.0

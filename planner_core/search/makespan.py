@@ -35,11 +35,8 @@ BEFOREHAND = 1.0
 LISTED_FIRST = 20_000
 """Larger graphs to be cut into stages are: list schedules that must keep memory take minutes."""
 
-SEARCHING = 0.7
+SEARCHING = 0.9
 """Share of the time that two local searches get where the MIP is large."""
-
-RUN_SECONDS = 10.0
-"""Seconds after which local search of a free graph begins anew from the best plan."""
 
 OTHER_SEED = 1_000
 """Seed of the second local search, far from those the first will use."""
@@ -222,12 +219,6 @@ class _LocalSearch:
         if self.state.offer(schedule, "local search"):
             self.improved = time.monotonic()
 
-    def _until(self) -> float:
-        """When to look at what others have found: a run from one start has settled by then."""
-        if self.state.problem.is_placed:
-            return self.state.clock.deadline
-        return min(self.state.clock.deadline, time.monotonic() + RUN_SECONDS)
-
     def _run(self) -> None:
         from planner_core.search.local_search import improve
 
@@ -242,11 +233,12 @@ class _LocalSearch:
                 improve(
                     state.problem,
                     state.schedule,
-                    deadline=self._until(),
+                    deadline=state.clock.deadline,
                     target=max(state.bound, state.target),
                     seed=seed,
                     on_improve=self._offer,
                     cancelled=lambda: state.stopped() or self.leave.is_set(),
+                    rival=lambda: state.schedule,
                 )
             except InputError:
                 return
