@@ -1,4 +1,4 @@
-"""DOT files (Graphviz); reading them needs the extra ``dot`` (pydot), writing does not."""
+"""DOT files (Graphviz)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import io
 import re
 from typing import Any
 
+import pydot
+
 from planner_core.formats.graph_records import REST, networkx_of_problem, problem_of_networkx
 from planner_core.formats.json_text import UPLOAD_LIMIT, PathLike, check_size, write_text
 from planner_core.formats.records import DEVICES
-from planner_core.problem import InputError, NotApplicable, Problem
+from planner_core.problem import InputError, Problem
 
 MAX_DOT_BYTES = 4 * 2**20
 """pydot reads about a megabyte in half a minute; larger graphs belong into other formats."""
@@ -45,16 +47,8 @@ def parse_problem(data: bytes, max_bytes: int = UPLOAD_LIMIT, *, devices: int = 
     ------
     InputError
         If it is not DOT, is not directed, or lacks an attribute.
-    NotApplicable
-        If the package ``pydot`` is not installed.
     """
     check_size(len(data), min(max_bytes, MAX_DOT_BYTES))
-    try:
-        import pydot
-    except ImportError:
-        raise NotApplicable(
-            "reading DOT files needs the package 'pydot'; install parallelism-planner[dot]"
-        ) from None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

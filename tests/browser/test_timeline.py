@@ -26,12 +26,16 @@ def test_pointing_says_what_an_operator_waits_for(page):
 def test_a_click_outlines_the_critical_path_and_escape_clears_it(page):
     page.mouse.click(*cell(page, "1f1b", operator(page, "F3@0")))
     page.get_by_text("a critical path of").wait_for()
-    outlined = state(page, "data.panels[0].outlined")
-    assert operator(page, "F0@0") in outlined
+    page.wait_for_function(
+        "document.querySelector('.timeline').timeline.data.panels[0].outlined.length > 0"
+    )
+    assert operator(page, "F0@0") in state(page, "data.panels[0].outlined")
     assert state(page, "data.panels[0].picked") == operator(page, "F3@0")
     page.locator(".timeline .tl-overlay").press("Escape")
     page.get_by_text("a critical path of").wait_for(state="detached")
-    assert state(page, "data.panels[0].outlined") == []
+    page.wait_for_function(
+        "document.querySelector('.timeline').timeline.data.panels[0].outlined.length === 0"
+    )
 
 
 def test_operators_are_reached_and_chosen_with_the_keyboard(page):

@@ -6,8 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("pydot")
-
 from planner_core.formats import parse_problem_file
 from planner_core.formats.dot import parse_problem, sniff
 from planner_core.problem import InputError

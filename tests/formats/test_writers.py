@@ -67,8 +67,6 @@ def named(draw):
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(problem=named())
 def test_every_problem_comes_back_or_is_refused_by_name(ending, problem, tmp_path_factory):
-    if ending in (".dot", ".gv"):
-        pytest.importorskip("pydot")
     path = tmp_path_factory.mktemp("p") / f"p{ending}"
     refused = ""
     try:
@@ -84,8 +82,6 @@ def test_every_problem_comes_back_or_is_refused_by_name(ending, problem, tmp_pat
 
 @pytest.mark.parametrize("ending", LOSSLESS)
 def test_ordinary_names_are_never_refused(ending, tmp_path):
-    if ending in (".dot", ".gv"):
-        pytest.importorskip("pydot")
     for problem in (
         pipeline(2, 3, "bidirectional", memory=4),
         random_layered(20, 3, seed=1),
@@ -96,7 +92,6 @@ def test_ordinary_names_are_never_refused(ending, tmp_path):
 
 
 def test_names_that_look_like_something_else(tmp_path):
-    pytest.importorskip("pydot")
     document = {
         "format": "parallelism-problem/1",
         "operators": [

@@ -12,6 +12,7 @@ from planner_core.search import Options, large, makespan, plan, stages
 from planner_core.search.state import new_state
 from planner_core.workloads.pipeline import pipeline
 from planner_core.workloads.random_graphs import random_layered
+from planner_core.workloads.training import training
 
 
 def graph(operators=30, measure="makespan"):
@@ -80,10 +81,11 @@ def test_none_keeps_large_graphs_as_they_are(merging, merges, monkeypatch):
 @pytest.mark.parametrize(("merging", "looks"), [("automatic", True), ("none", False)])
 def test_none_searches_no_merged_cells(merging, looks, monkeypatch):
     looked = []
-    monkeypatch.setattr(stages, "_offer_experts", lambda state, deadline: None)
-    monkeypatch.setattr(stages, "_rivals", lambda state, deadline: looked.append(state) or ())
+    monkeypatch.setattr(stages, "_offer_experts", lambda *_: None)
+    monkeypatch.setattr(stages, "_rivals", lambda state, *_: looked.append(state) or ())
     monkeypatch.setattr(stages, "_improve_order", lambda state, deadline: None)
-    state = new_state(graph(), Options(merging=merging), None, None)
+    problem = training(graph(), micro_batches=4)
+    state = new_state(problem, Options(merging=merging), None, None)
     stages.search_stages(state, makespan.search_makespan)
     assert bool(looked) is looks
 
