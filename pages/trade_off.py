@@ -1,4 +1,4 @@
-"""Sweep a limit or a setting and see what it does to the makespan, beside every expert schedule."""
+"""Sweep a limit or a setting and see what it does to the objective, beside expert schedules."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from pages.components import baselines, timeline
+from pages.components.merging import chosen_merging
 from pages.components.problems import base_problem, configured
-from pages.components.session_settings import settings_of
+from pages.components.session_settings import MEASURE_TITLES, settings_of, unit_of
 from pages.components.settings import choose_problem
 from pages.components.setup import setup, theme
 from pages.components.solves import keep_plan, kept_plans, verdict
@@ -28,6 +29,7 @@ from planner_core.charts.frontier import same_place
 from planner_core.charts.numbers import number
 from planner_core.problem import PlannerError, Problem
 from planner_core.schedule import Plan
+from planner_core.search.progress import Options
 
 MOST_VALUES = 24
 
@@ -46,9 +48,17 @@ def chosen_problem(key: str) -> Problem:
         return base_problem(key)
 
 
-def controls(problem: Problem, key: str) -> str:
-    """Draw the setting, its range and the button that starts the sweep; return the setting."""
+def controls(problem: Problem, key: str) -> tuple[str, Options]:
+    """Draw the setting, its range and the button that starts the sweep.
+
+    Returns
+    -------
+    str, Options
+        The setting, and how each plan is searched for.
+    """
     offered = [name for name, axis in AXES.items() if axis.possible(problem)]
+    if st.session_state.get(f"sweep/axis/{key}") not in offered:
+        st.session_state.pop(f"sweep/axis/{key}", None)  # another objective, another cluster
     zeroth, first, second, third, fourth, button = st.columns(
         [2, 1.8, 1.8, 1.3, 1.7, 1.7], vertical_alignment="bottom"
     )
@@ -58,7 +68,8 @@ def controls(problem: Problem, key: str) -> str:
         format_func=lambda name: AXES[name].title,
         key=f"sweep/axis/{key}",
         help="What changes from plan to plan. Devices: only for pipelines of like stages; "
-        "micro-batches: only if they do not depend on each other.",
+        "micro-batches: only if they do not depend on each other; memory limit: unless peak "
+        "memory is what is minimised.",
     )
     axis = AXES[name]
     low, high = axis.span(problem)
@@ -97,6 +108,8 @@ def controls(problem: Problem, key: str) -> str:
         key="sweep/seconds",
         help="Wall-clock seconds per value.",
     )
+    merging, cap = chosen_merging(key)
+    options = Options(time_limit=float(seconds), merging=merging, merging_cap=cap)
     sweep = running_sweep()
     slot = button.empty()  # one button at a time, also while the page is drawn anew
     if sweep is not None and sweep.running:
@@ -105,12 +118,26 @@ def controls(problem: Problem, key: str) -> str:
     elif slot.button("Sweep", type="primary", icon=":material/play_arrow:", width="stretch"):
         try:
             values = values_between(lowest, highest, int(count), axis.whole)
-            st.session_state["sweep"] = start_sweep(problem, name, values, float(seconds))
+            st.session_state["sweep"] = start_sweep(problem, name, values, options)
         except PlannerError as error:
             st.error(f"{str(error)[:1].upper()}{str(error)[1:]}.", icon=":material/error:")
-            return name
+            return name, options
         st.rerun()
-    return name
+    st.caption(f":material/tune: As set on the **Plan** page: {_goal(problem, options)}.")
+    return name, options
+
+
+def _goal(problem: Problem, options: Options) -> str:
+    """What every plan of a sweep minimises, under which budgets and merging."""
+    objective = problem.objective
+    goal = ", then ".join(MEASURE_TITLES[name] for name in objective.minimize)
+    budgets = [
+        f"{name.replace('_', ' ')} at most {number(value)} {unit_of(problem, name)}"
+        for name, value in objective.subject_to.items()
+    ]
+    cap = options.merging_cap
+    held = "" if cap is None else f" up to {number(cap)} {problem.time_unit}"
+    return "; ".join([goal, *budgets, f"merging {options.merging}{held}"])
 
 
 def figure(problem: Problem, axis: str, sweep: Sweep | None) -> None:
@@ -122,7 +149,8 @@ def figure(problem: Problem, axis: str, sweep: Sweep | None) -> None:
         if sweep is not None:
             done = sum(job.finished.is_set() for _, job in sweep.jobs)
             if busy:
-                st.progress(done / len(sweep.jobs), f"{done} of {len(sweep.jobs)} plans solved")
+                told = [f"{done} of {len(sweep.jobs)} plans solved", sweep.waiting()]
+                st.progress(done / len(sweep.jobs), " · ".join(filter(None, told)))
             for value, reason in sweep.failures():
                 st.warning(
                     f"{AXES[axis].title.capitalize()} {number(value)}: {reason}.",
@@ -140,7 +168,8 @@ def figure(problem: Problem, axis: str, sweep: Sweep | None) -> None:
             frontier(
                 points,
                 theme(),
-                time_unit=problem.time_unit,
+                measure=_measure(problem),
+                unit=unit_of(problem, problem.objective.primary),
                 memory_unit=problem.memory_unit,
                 swept=None if axis == "memory" else AXES[axis].label(problem),
             ),
@@ -159,15 +188,21 @@ def figure(problem: Problem, axis: str, sweep: Sweep | None) -> None:
     draw()
 
 
+def _measure(problem: Problem) -> str:
+    """What the points' values are, in words."""
+    return problem.objective.primary.replace("_", " ")
+
+
 def _spoken(points: list[FrontierPoint], problem: Problem) -> str:
     """The points in words; all of them are in the table below."""
+    measure, unit = _measure(problem), unit_of(problem, problem.objective.primary)
     plans = [
-        f"{p.title} makespan {number(p.makespan)} {problem.time_unit}"
-        for p in points
-        if p.kind != "baseline"
+        f"{p.title} {measure} {number(p.value)} {unit}" for p in points if p.kind != "baseline"
     ]
     experts = len(points) - len(plans)
-    return "; ".join([f"Makespan of {experts} expert schedules", *plans, "details in the table"])
+    return "; ".join(
+        [f"{measure.capitalize()} of {experts} expert schedules", *plans, "details in the table"]
+    )
 
 
 def opened(problem: Problem, sweep: Sweep | None, points: list[FrontierPoint]) -> None:
@@ -248,14 +283,15 @@ def _baseline_entry(chosen: str, problem: Problem, sweep: Sweep | None) -> Entry
 
 def as_table(problem: Problem, axis: str, points: list[FrontierPoint]) -> None:
     """The same points as a table, for keyboards, screen readers and spreadsheets."""
+    unit = unit_of(problem, problem.objective.primary)
     with st.expander("The points as a table", icon=":material/table:"):
         st.dataframe(
             pd.DataFrame(
                 {
                     "schedule": [p.title for p in points],
                     AXES[axis].title: [p.limit for p in points],
-                    f"makespan ({problem.time_unit})": [p.makespan for p in points],
-                    f"lower bound ({problem.time_unit})": [p.lower_bound for p in points],
+                    f"{_measure(problem)} ({unit})": [p.value for p in points],
+                    f"lower bound ({unit})": [p.lower_bound for p in points],
                     f"peak memory ({problem.memory_unit})": [p.peak_memory for p in points],
                     "note": [p.note for p in points],
                 }
@@ -272,8 +308,8 @@ def as_table(problem: Problem, axis: str, points: list[FrontierPoint]) -> None:
 with st.container(border=True):
     key = choose_problem()
     problem = chosen_problem(key)
-    axis = controls(problem, key)
+    axis, options = controls(problem, key)
 sweep = running_sweep()
-if sweep is not None and (sweep.base is not problem or sweep.axis != axis):
+if sweep is not None and not sweep.is_of(problem, axis, options):
     sweep = None
 figure(problem, axis, sweep)

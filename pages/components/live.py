@@ -7,7 +7,7 @@ import streamlit as st
 from pages.components import timeline
 from pages.components.session_settings import unit_of
 from pages.components.setup import theme
-from pages.components.solves import keep, queue
+from pages.components.solves import keep, waiting_words
 from planner_core.charts import Entry, convergence
 from planner_core.charts.numbers import number, percent
 from planner_core.schedule import relative_gap
@@ -52,8 +52,7 @@ def _model(known: Snapshot) -> str:
 
 def _state(job: SolveProcess, known: Snapshot) -> str:
     if known.state == "waiting":
-        place = queue().place(job)
-        return f"Waiting for a free core: number {place} in line" if place else "Starting"
+        return waiting_words(job) or "Starting"
     if known.state == "stopping":
         return "Stopping; the best plan so far is kept"
     return f"Solving: {known.phase}"

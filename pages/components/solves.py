@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -33,9 +33,20 @@ def queue() -> SolveQueue:
     return SolveQueue()
 
 
-def start(problem: Problem, options: Options) -> SolveProcess:
-    """Queue a search of this session; it ends when the tab is closed."""
-    return queue().submit(problem, options, _presence())
+def start(problem: Problem, options: Options, purpose: str = "plan") -> SolveProcess:
+    """Queue a search of this session; it ends when the tab is closed.
+
+    Searches of different sessions or purposes take turns, so that neither somebody else nor
+    **Solve** waits for a whole sweep.
+    """
+    session, present = _presence()
+    return queue().submit(problem, options, present, (session, purpose))
+
+
+def waiting_words(job: SolveProcess) -> str:
+    """What a search that waits for a core says; "" if it does not wait."""
+    place = queue().place(job)
+    return f"Waiting for a free core: number {place} in line, users take turns" if place else ""
 
 
 def keep(job: SolveProcess) -> None:
@@ -90,7 +101,8 @@ def plan_of(problem: Problem) -> Kept | None:
     return next((kept for kept in reversed(kept_plans()) if kept.plan.problem is problem), None)
 
 
-def _presence():  # noqa: ANN202
+def _presence() -> tuple[str, Callable[[], bool]]:
+    """The session's id, and whether its tab is still open."""
     context = get_script_run_ctx()
     session = context.session_id if context else ""
     runtime = get_instance() if context else None
@@ -98,4 +110,4 @@ def _presence():  # noqa: ANN202
     def present() -> bool:
         return runtime is None or runtime.is_active_session(session)
 
-    return present
+    return session, present

@@ -10,12 +10,12 @@ import streamlit as st
 
 from pages.components import baselines
 from pages.components.problems import common_memory, with_settings
-from pages.components.solves import sound, start
+from pages.components.solves import sound, start, waiting_words
 from planner_core.charts import FrontierPoint
 from planner_core.charts.numbers import number
 from planner_core.problem import InputError, NotApplicable, Problem
 from planner_core.problem.micro_batches import micro_batch_range, with_micro_batches
-from planner_core.schedule import Plan, micro_batch_count, peak_memory
+from planner_core.schedule import Plan, measure, micro_batch_count, peak_memory
 from planner_core.search.process import SolveProcess
 from planner_core.search.progress import Options
 from planner_core.workloads.recipe import pipeline_recipe, with_devices
@@ -89,6 +89,7 @@ AXES: dict[str, Axis] = {
         False,
         default_range,
         lambda problem, value: with_settings(problem, memory=value),
+        lambda problem: problem.objective.primary != "peak_memory",
     ),
     "micro_batches": Axis(
         "micro-batches",
@@ -122,10 +123,11 @@ AXES: dict[str, Axis] = {
 
 @dataclass(eq=False)
 class Sweep:
-    """Searches of one problem at several values of a setting."""
+    """Searches of one problem at several values of a setting, all with the same options."""
 
     base: Problem
     axis: str
+    options: Options
     jobs: list[tuple[float, SolveProcess]]
     checked: dict[SolveProcess, bool] = field(default_factory=dict)
 
@@ -133,6 +135,19 @@ class Sweep:
     def running(self) -> bool:
         """Whether a search is still to end."""
         return not all(job.finished.is_set() for _, job in self.jobs)
+
+    def is_of(self, problem: Problem, axis: str, options: Options) -> bool:
+        """Whether this sweeps a setting of exactly this problem, merged in the same way."""
+        mergings = [(o.merging, o.merging_cap) for o in (self.options, options)]
+        return self.base is problem and self.axis == axis and mergings[0] == mergings[1]
+
+    def waiting(self) -> str:
+        """Say which place in line its next search has; "" while one runs."""
+        states = {job: job.snapshot().state for _, job in self.jobs}
+        if not set(states.values()).isdisjoint({"running", "stopping"}):
+            return ""
+        waiting = [waiting_words(job) for job, state in states.items() if state == "waiting"]
+        return waiting[0] if waiting else ""
 
     def stop(self) -> None:
         """Stop all searches; what they found stays."""
@@ -172,18 +187,17 @@ def values_between(low: float, high: float, count: int, whole: bool = False) -> 
     return sorted({float(f"{value:.6g}") for value in values.tolist()}, reverse=True)
 
 
-def start_sweep(problem: Problem, axis: str, values: list[float], seconds: float) -> Sweep:
-    """Queue one search per value.
+def start_sweep(problem: Problem, axis: str, values: list[float], options: Options) -> Sweep:
+    """Queue one search per value; objective and budgets are the problem's.
 
     Raises
     ------
     InputError, NotApplicable
         If the problem cannot take a value; nothing is queued then.
     """
-    shortest = with_settings(problem, minimize=("makespan",), budgets=())
-    problems = [(value, AXES[axis].change(shortest, value)) for value in values]
-    jobs = [(value, start(made, Options(time_limit=seconds))) for value, made in problems]
-    return Sweep(problem, axis, jobs)
+    problems = [(value, AXES[axis].change(problem, value)) for value in values]
+    jobs = [(value, start(made, options, "sweep")) for value, made in problems]
+    return Sweep(problem, axis, options, jobs)
 
 
 def point_key(axis: str, value: float) -> str:
@@ -195,7 +209,7 @@ def plan_points(sweep: Sweep) -> list[FrontierPoint]:
     """Points of the plans found so far."""
     points = []
     for value, plan in sweep.plans():
-        if plan.schedule is None:
+        if plan.schedule is None or plan.value is None:
             continue
         proof = f"optimal, proved by the {plan.proved_by}" if plan.status == "optimal" else ""
         points.append(
@@ -203,7 +217,7 @@ def plan_points(sweep: Sweep) -> list[FrontierPoint]:
                 key=point_key(sweep.axis, value),
                 title=f"plan at {point_key(sweep.axis, value)}",
                 peak_memory=peak_memory(plan.problem, plan.schedule),
-                makespan=plan.schedule.makespan,
+                value=plan.value,
                 kind=plan.status,
                 note=proof,
                 lower_bound=plan.lower_bound,
@@ -228,7 +242,7 @@ def baseline_points(problem: Problem, place: float | None = None) -> list[Fronti
                 key=name,
                 title=title,
                 peak_memory=peak_memory(found.problem, found.schedule),
-                makespan=found.schedule.makespan,
+                value=measure(problem.objective.primary, found.problem, found.schedule),
                 kind="baseline",
                 note="" if found.fits else found.reason or "",
                 limit=place,

@@ -1,4 +1,4 @@
-"""Makespan against peak memory: the planner's frontier and every expert schedule."""
+"""A measure, mostly the makespan, against peak memory: the frontier and the expert schedules."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ class FrontierPoint:
     Parameters
     ----------
     key, title : str
-    peak_memory, makespan : float
+    peak_memory : float
+    value : float
+        Of the measure, such as the makespan.
     kind : str
         ``optimal`` (proved), ``feasible``, or ``baseline``.
     note : str
         In the hover.
     lower_bound : float, optional
-        Proved bound on the makespan at this memory limit.
+        Proved bound on the measure at this value of the swept setting.
     limit : float, optional
         Value of the swept setting, such as the memory limit of the plan; without one the point
         stands at its peak memory.
@@ -34,7 +36,7 @@ class FrontierPoint:
     key: str
     title: str
     peak_memory: float
-    makespan: float
+    value: float
     kind: str = "feasible"
     note: str = ""
     lower_bound: float | None = None
@@ -45,15 +47,25 @@ def frontier(
     points: Sequence[FrontierPoint],
     theme: Theme = LIGHT,
     *,
-    time_unit: str = "ms",
+    measure: str = "makespan",
+    unit: str = "ms",
     memory_unit: str = "MiB",
     swept: str | None = None,
 ) -> go.Figure:
-    """Return makespan against memory: plans as a staircase, baselines as single points.
+    """Return a measure against memory: plans as a staircase, baselines as single points.
 
     Plans stand at their memory limit, baselines at the peak memory they need. With ``swept``,
     the title of another axis, all points stand at their value of that setting and every
     baseline is a line.
+
+    Parameters
+    ----------
+    points : sequence of FrontierPoint
+    theme : Theme
+    measure, unit : str
+        What the values are.
+    memory_unit : str
+    swept : str, optional
     """
     figure = go.Figure()
     if swept is not None:
@@ -64,7 +76,7 @@ def frontier(
         figure.add_trace(
             go.Scatter(
                 x=[_place(p) for p in plans],
-                y=[p.makespan for p in plans],
+                y=[p.value for p in plans],
                 mode="lines",
                 line={
                     "shape": "hv" if swept is None else "linear",
@@ -87,7 +99,7 @@ def frontier(
         figure.add_trace(
             go.Scatter(
                 x=[_place(p) for p in chosen],
-                y=[p.makespan for p in chosen],
+                y=[p.value for p in chosen],
                 mode="markers+text" if kind == "baseline" and swept is None else "markers",
                 text=[p.title for p in chosen],
                 textposition=_sides(chosen),
@@ -103,7 +115,7 @@ def frontier(
                     else {"width": 1.5, "color": theme.paper},
                 },
                 customdata=[[p.key, 0] for p in chosen],
-                hovertext=[_hover(p, time_unit, memory_unit) for p in chosen],
+                hovertext=[_hover(p, measure, unit, memory_unit) for p in chosen],
                 hovertemplate="%{hovertext}<extra></extra>",
                 cliponaxis=False,
                 selected={"marker": {"opacity": 1.0}},
@@ -115,7 +127,7 @@ def frontier(
     margin = 0.14 * (max(places) - min(places)) or 0.2 * max(places)
     figure.update_xaxes(range=[min(places) - margin, max(places) + margin])
     figure.update_xaxes(title_text=swept or f"memory per device ({memory_unit})", title_standoff=8)
-    figure.update_yaxes(title_text=f"makespan ({time_unit})", title_standoff=8)
+    figure.update_yaxes(title_text=f"{measure} ({unit})", title_standoff=8)
     figure.update_layout(showlegend=True, uirevision="frontier", margin={"t": 44, "r": 30})
     return figure
 
@@ -127,7 +139,7 @@ def _add_lines(figure: go.Figure, baselines: list[FrontierPoint], theme: Theme) 
         figure.add_trace(
             go.Scatter(
                 x=[_place(p) for p in line],
-                y=[p.makespan for p in line],
+                y=[p.value for p in line],
                 mode="lines+text",
                 text=[""] * (len(line) - 1) + [f" {title}"],
                 textposition="middle right",
@@ -145,8 +157,8 @@ def same_place(points: Sequence[FrontierPoint], key: str) -> list[FrontierPoint]
     chosen = next((point for point in points if point.key == key), None)
     if chosen is None:
         return []
-    at = (_place(chosen), chosen.makespan)
-    there = [point for point in points if np.allclose((_place(point), point.makespan), at)]
+    at = (_place(chosen), chosen.value)
+    there = [point for point in points if np.allclose((_place(point), point.value), at)]
     return sorted(there, key=lambda point: (point.kind == "baseline", point.key != key))
 
 
@@ -158,14 +170,14 @@ def _sides(points: Sequence[FrontierPoint]) -> list[str]:
     """Where labels stand, so that they write neither over each other nor over a neighbour."""
     sides = ("middle right", "bottom right", "top right", "middle left", "bottom left")
     width = max(_place(p) for p in points) - min(_place(p) for p in points)
-    height = max(p.makespan for p in points) - min(p.makespan for p in points)
+    height = max(p.value for p in points) - min(p.value for p in points)
     taken: dict[tuple[float, float], int] = {}
     chosen = []
     for point in points:
-        place = (round(_place(point), 6), round(point.makespan, 6))
+        place = (round(_place(point), 6), round(point.value, 6))
         crowded = any(
             0 < _place(other) - _place(point) < 0.2 * width
-            and abs(other.makespan - point.makespan) < 0.03 * height
+            and abs(other.value - point.value) < 0.03 * height
             for other in points
         )
         turn = taken.get(place, 0) + (3 if crowded else 0)
@@ -174,14 +186,15 @@ def _sides(points: Sequence[FrontierPoint]) -> list[str]:
     return chosen
 
 
-def _hover(point: FrontierPoint, time_unit: str, memory_unit: str) -> str:
+def _hover(point: FrontierPoint, measure: str, unit: str, memory_unit: str) -> str:
     lines = [
         f"<b>{point.title}</b>",
-        f"makespan {number(point.makespan)} {time_unit}",
-        f"peak memory {number(point.peak_memory)} {memory_unit}",
+        f"{measure} {number(point.value)} {unit}",
     ]
+    if measure != "peak memory":
+        lines.append(f"peak memory {number(point.peak_memory)} {memory_unit}")
     if point.lower_bound is not None:
-        lines.append(f"lower bound {number(point.lower_bound)} {time_unit}")
+        lines.append(f"lower bound {number(point.lower_bound)} {unit}")
     if point.note:
         lines.append(point.note)
     return "<br>".join(lines)

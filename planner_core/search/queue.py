@@ -1,11 +1,11 @@
-"""Searches of several people share the cores: first come, first served."""
+"""Searches of several people share the cores: people take turns, one search each."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from planner_core.problem import Problem
 from planner_core.search.process import SolveProcess, Worker
@@ -24,6 +24,9 @@ SPARE_DELAY = 3.0
 
 class SolveQueue:
     """Starts searches as cores become free and stops those whose owner has left.
+
+    Whoever was served least recently is next, and each owner's searches keep their order: a
+    sweep of many searches delays somebody else by one of them, not by all.
 
     Parameters
     ----------
@@ -47,6 +50,9 @@ class SolveQueue:
         self._waiting: list[SolveProcess] = []
         self._running: list[SolveProcess] = []
         self._present: dict[SolveProcess, Callable[[], bool]] = {}
+        self._owner: dict[SolveProcess, Hashable] = {}
+        self._turn: dict[Hashable, int] = {}
+        self._turns = 0
         self._missing_since: dict[SolveProcess, float] = {}
         self._keep_spare = spare
         self._new_worker = new_worker
@@ -56,7 +62,11 @@ class SolveQueue:
         threading.Thread(target=self._run, daemon=True, name="solve queue").start()
 
     def submit(
-        self, problem: Problem, options: Options, present: Callable[[], bool] = lambda: True
+        self,
+        problem: Problem,
+        options: Options,
+        present: Callable[[], bool] = lambda: True,
+        owner: Hashable = None,
     ) -> SolveProcess:
         """Queue a search.
 
@@ -67,6 +77,8 @@ class SolveQueue:
         present : callable
             Whether whoever asked for the search is still there; after :data:`ABSENCE` seconds
             of absence it is stopped.
+        owner : hashable
+            Who takes turns with others; searches of one owner run in the order they came.
 
         Returns
         -------
@@ -75,7 +87,7 @@ class SolveQueue:
         job = SolveProcess(problem, options)
         with self._lock:
             self._waiting.append(job)
-            self._present[job] = present
+            self._present[job], self._owner[job] = present, owner
         self._wake.set()
         return job
 
@@ -84,7 +96,20 @@ class SolveQueue:
         with self._lock:
             if job not in self._waiting:
                 return 0
-            return self._waiting.index(job) + 1
+            return self._line().index(job) + 1
+
+    def _line(self) -> list[SolveProcess]:
+        """Waiting searches in the order in which they will start."""
+        turn, now = dict(self._turn), self._turns
+        left, line = list(self._waiting), []
+        while left:
+            # Ties, of owners who had no turn yet, go to whoever came first.
+            job = min(left, key=lambda waiting: turn.get(self._owner[waiting], 0))
+            now += 1
+            turn[self._owner[job]] = now
+            left.remove(job)
+            line.append(job)
+        return line
 
     def _run(self) -> None:
         while True:
@@ -101,11 +126,16 @@ class SolveQueue:
             for jobs in (self._waiting, self._running):
                 jobs[:] = [job for job in jobs if not job.finished.is_set()]
             known = {*self._waiting, *self._running}
-            for kept in (self._present, self._missing_since):
+            for kept in (self._present, self._missing_since, self._owner):
                 for job in [job for job in kept if job not in known]:
                     del kept[job]
-            starting = self._waiting[: self.slots - len(self._running)]
-            del self._waiting[: len(starting)]
+            owners = set(self._owner.values())
+            self._turn = {owner: turn for owner, turn in self._turn.items() if owner in owners}
+            starting = self._line()[: self.slots - len(self._running)]
+            for job in starting:
+                self._turns += 1
+                self._turn[self._owner[job]] = self._turns
+                self._waiting.remove(job)
             self._running += starting
         for job in starting:
             job.start(self._take_worker())

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,8 @@ from streamlit.testing.v1 import AppTest
 from pages.components import problems, sweep
 from planner_core.baselines import run_baseline
 from planner_core.formats.native import problem_document
-from planner_core.schedule import Plan
+from planner_core.problem import Objective
+from planner_core.schedule import Plan, micro_batch_count
 from planner_core.search.process import SolveProcess
 from planner_core.search.progress import Options
 from planner_core.workloads import pipeline
@@ -20,7 +22,7 @@ def test_the_page_shows_every_expert_schedule_at_once():
     assert not app.error
     assert app.number_input(key="sweep/to/memory/bidirectional_8x20").value == 9
     points = sweep.baseline_points(problems.sample_problem("bidirectional_8x20"))
-    assert {(p.title, p.makespan) for p in points} >= {
+    assert {(p.title, p.value) for p in points} >= {
         ("1F1B", 81.0),
         ("DualPipe (blocks)", 66.0),
         ("DualPipe (sequential)", 63.0),
@@ -79,9 +81,77 @@ def test_baselines_of_every_value_stand_at_it():
         (float(m), SolveProcess(sweep.AXES["micro_batches"].change(problem, m), Options()))
         for m in (6, 8)
     ]
-    points = sweep.swept_baselines(sweep.Sweep(problem, "micro_batches", jobs))
-    one = {p.limit: p.makespan for p in points if p.title == "1F1B"}
+    points = sweep.swept_baselines(sweep.Sweep(problem, "micro_batches", Options(), jobs))
+    one = {p.limit: p.value for p in points if p.title == "1F1B"}
     assert one == {6.0: (6 + 3) * 3.0, 8.0: (8 + 3) * 3.0}
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Searches that a sweep asks for, in place of the queue."""
+    found = []
+
+    def start(problem, options, purpose):
+        found.append((problem, options, purpose))
+        return SolveProcess(problem, options)
+
+    monkeypatch.setattr(sweep, "start", start)
+    return found
+
+
+def test_a_sweep_keeps_objective_budgets_and_merging(asked):
+    goal = Objective(("makespan", "transfer"), {"peak_memory": 8.0})
+    problem = replace(pipeline(4, 8, memory=9), objective=goal)
+    options = Options(time_limit=7, merging="chains", merging_cap=3.0)
+    for axis, value in (("memory", 6.0), ("micro_batches", 5.0), ("devices", 2.0)):
+        made = sweep.start_sweep(problem, axis, [value], options)
+        assert made.is_of(problem, axis, replace(options, time_limit=1))
+        assert not made.is_of(problem, axis, Options(time_limit=7))
+    assert [(p.objective, o, purpose) for p, o, purpose in asked] == [(goal, options, "sweep")] * 3
+
+
+def test_the_page_sweeps_with_what_the_plan_page_says(asked):
+    key = "bidirectional_8x20"
+    app = AppTest.from_file(PAGE, default_timeout=60)
+    said = {"objective": "period", "merging": "levels", "merging_cap": 4.0, "budget/transfer": 7.0}
+    for name, value in said.items():
+        app.session_state[f"{name}/{key}"] = value
+    app.session_state[f"micro_batches/{key}"] = 10
+    app.run()
+    assert not app.exception
+    assert any(
+        "shortest period; transfer at most 7 activations; merging levels up to 4 ms" in c.value
+        for c in app.caption
+    )
+    next(button for button in app.button if button.label == "Sweep").click().run()
+    assert not app.exception
+    problem, options, _ = asked[0]
+    assert problem.objective == Objective(("period",), {"transfer": 7.0})
+    assert micro_batch_count(problem) == 10
+    assert (options.merging, options.merging_cap) == ("levels", 4.0)
+    assert options.time_limit == app.number_input(key="sweep/seconds").value
+
+
+def test_a_memory_limit_is_not_swept_where_memory_is_minimised():
+    key = "bidirectional_8x20"
+    app = AppTest.from_file(PAGE, default_timeout=60)
+    app.session_state[f"sweep/axis/{key}"] = "memory"
+    app.session_state[f"objective/{key}"] = "peak_memory"
+    app.run()
+    assert not app.exception
+    choice = app.selectbox(key=f"sweep/axis/{key}")
+    assert "memory limit" not in choice.options
+    assert choice.value == "micro_batches"
+
+
+def test_a_sweep_says_that_users_take_turns(monkeypatch):
+    problem = pipeline(4, 8, memory=9)
+    jobs = [(m, SolveProcess(problem, Options())) for m in (9.0, 8.0)]
+    made = sweep.Sweep(problem, "memory", Options(), jobs)
+    monkeypatch.setattr(sweep, "waiting_words", lambda job: f"turn {job is jobs[0][1]}")
+    assert made.waiting() == "turn True"
+    jobs[1][1]._known.state = "running"
+    assert made.waiting() == ""
 
 
 def finished(problem, plan):
@@ -111,7 +181,7 @@ def test_points_are_valid_plans_only():
         ),
         (0.5, finished(tight, Plan(problem=tight, status="infeasible", reason="too little"))),
     ]
-    found = sweep.Sweep(problem, "memory", jobs)
+    found = sweep.Sweep(problem, "memory", Options(), jobs)
     assert [point.limit for point in sweep.plan_points(found)] == [9.0]
     assert found.failures() == [(0.5, "too little")]
     assert not found.running

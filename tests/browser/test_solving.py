@@ -99,3 +99,24 @@ def test_who_comes_later_waits_and_is_told_and_a_closed_tab_makes_room(browser, 
     late.get_by_role("button", name="Stop").wait_for(state="detached")
     for page in (*first, late):
         page.close()
+
+
+@pytest.mark.skipif(
+    (os.cpu_count() or 1) >= 2 * THREADS_PER_SEARCH, reason="more cores than one sweep takes"
+)
+def test_somebody_else_does_not_wait_for_a_whole_sweep(browser, server):
+    sweeping = browser.new_page(viewport={"width": 1280, "height": 1000})
+    sweeping.set_default_timeout(60_000)
+    sweeping.goto(f"{server}/trade_off{LONG}")
+    sweeping.get_by_role("button", name="Sweep").click()
+    sweeping.get_by_text("of 5 plans solved").wait_for()
+    late = opened(browser, server)
+    solve(late)
+    late.get_by_text("Waiting for a free core: number 1 in line, users take turns").wait_for()
+    late.get_by_text("Solving:").first.wait_for()
+    sweeping.get_by_text("1 of 5 plans solved · Waiting for a free core: number 1").wait_for()
+    late.get_by_role("button", name="Stop").click()
+    sweeping.get_by_role("button", name="Stop").click()
+    sweeping.get_by_role("button", name="Sweep").wait_for()
+    late.close()
+    sweeping.close()

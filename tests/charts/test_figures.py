@@ -97,9 +97,9 @@ def test_convergence_without_anything_found():
 
 def test_frontier_draws_every_point_and_tells_proof_apart():
     points = [
-        FrontierPoint(key="a", title="plan", peak_memory=4, makespan=67, kind="optimal", limit=4),
-        FrontierPoint(key="b", title="plan", peak_memory=5, makespan=66, kind="feasible", limit=5),
-        FrontierPoint(key="c", title="1F1B", peak_memory=8, makespan=81, kind="baseline"),
+        FrontierPoint(key="a", title="plan", peak_memory=4, value=67, kind="optimal", limit=4),
+        FrontierPoint(key="b", title="plan", peak_memory=5, value=66, kind="feasible", limit=5),
+        FrontierPoint(key="c", title="1F1B", peak_memory=8, value=81, kind="baseline"),
     ]
     figure = frontier(points)
     keys = [data[0] for trace in figure.data if trace.customdata is not None
@@ -114,10 +114,10 @@ def test_frontier_draws_every_point_and_tells_proof_apart():
 
 def test_points_at_one_place_are_found_together_the_plan_first():
     points = [
-        FrontierPoint(key="a", title="HEFT", peak_memory=8, makespan=72, kind="baseline"),
-        FrontierPoint(key="b", title="CPOP", peak_memory=8, makespan=72, kind="baseline"),
-        FrontierPoint(key="c", title="1F1B", peak_memory=8, makespan=81, kind="baseline"),
-        FrontierPoint(key="d", title="plan", peak_memory=7, makespan=72, kind="optimal", limit=8),
+        FrontierPoint(key="a", title="HEFT", peak_memory=8, value=72, kind="baseline"),
+        FrontierPoint(key="b", title="CPOP", peak_memory=8, value=72, kind="baseline"),
+        FrontierPoint(key="c", title="1F1B", peak_memory=8, value=81, kind="baseline"),
+        FrontierPoint(key="d", title="plan", peak_memory=7, value=72, kind="optimal", limit=8),
     ]
     assert [point.key for point in same_place(points, "b")] == ["d", "b", "a"]
     assert [point.key for point in same_place(points, "c")] == ["c"]

@@ -106,6 +106,26 @@ def test_searches_queue_for_the_cores():
     assert third.finished.wait(20)
 
 
+def test_owners_take_turns():
+    queue = SolveQueue(slots=1, spare=False, new_worker=lambda: worker("slow"))
+
+    def submit(owner):
+        return queue.submit(pipeline(2, 2), Options(time_limit=5), owner=owner)
+
+    running = submit("sweep")
+    until(lambda: running.snapshot().schedule is not None)
+    sweep = [submit("sweep") for _ in range(3)]
+    other, third, again = submit("other"), submit("third"), submit("other")
+    line = [other, third, sweep[0], again, sweep[1], sweep[2]]
+    assert [queue.place(job) for job in line] == [1, 2, 3, 4, 5, 6]
+    for job in [running, *line]:
+        until(lambda job=job: job.snapshot().schedule is not None)
+        assert sum(later.snapshot().state == "waiting" for later in line) == len(line) - (
+            line.index(job) + 1 if job in line else 0
+        )
+        job.stop()
+
+
 def test_a_search_nobody_waits_for_is_stopped(monkeypatch):
     monkeypatch.setattr("planner_core.search.queue.ABSENCE", 0.0)
     here = [True]
