@@ -210,10 +210,15 @@ def _charts(shown: list[Shown]) -> None:
     entries = [item.entry for item in shown]
     batches = sorted({b for e in entries for b in np.unique(e.problem.graph.micro_batch).tolist()})
     batches = [b for b in batches if b >= 0]
+    colourings = [name for name in COLOURINGS if _can_colour(name, entries)]
+    if st.session_state.get("colour_by", "kind") not in colourings:
+        del st.session_state["colour_by"]  # chosen for another graph, which has it
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        colour_by = st.segmented_control(
-            "Colour by", COLOURINGS, default="kind", key="colour_by", required=True
-        )
+        colour_by = None
+        if len(colourings) > 1:
+            colour_by = st.segmented_control(
+                "Colour by", colourings, default="kind", key="colour_by", required=True
+            )
         one = st.selectbox(
             "Micro-batch",
             [NO_MICRO_BATCH, *batches],
@@ -257,6 +262,14 @@ def _charts(shown: list[Shown]) -> None:
         ),
         key=_TIMELINE,
     )
+
+
+def _can_colour(colouring: str, entries: list[Entry]) -> bool:
+    """Whether any operator shown has what a colouring tells apart."""
+    if colouring == "kind":
+        return True
+    column = colouring.replace("-", "_")
+    return any(bool(np.any(getattr(e.problem.graph, column) >= 0)) for e in entries)
 
 
 def _micro_batch_window(entries: list[Entry], batch: int) -> tuple[float, float] | None:

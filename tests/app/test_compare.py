@@ -140,3 +140,18 @@ def test_a_problem_without_expert_schedules_says_what_to_do_and_can_be_taken_awa
     assert not app.exception
     assert "Press **Solve** for a plan" in texts(app.info)
     assert any(button.label == "Problem (JSON)" for button in app.get("download_button"))
+
+
+def colourings(app):
+    return [c.options for c in app.get("button_group") if c.key == "colour_by"]
+
+
+def test_colours_are_offered_for_what_the_graph_has(app):
+    assert colourings(app) == [["kind", "stage", "micro-batch"]]
+    app.session_state["colour_by"] = "stage"
+    app.selectbox(key="problem").select("small_graph").run()
+    assert not app.exception
+    assert colourings(app) == []
+    app.number_input(key="micro_batches/small_graph").set_value(2).run()
+    assert not app.exception
+    assert colourings(app) == [["kind", "micro-batch"]]
