@@ -8,6 +8,11 @@ cytoscape.use(dagre);
 
 const editors = new WeakMap();
 const places = new Map(); // positions by drawing, so that they outlive a change of the page
+// Edits that Python has not yet said it took, each with a number that only grows, and the first
+// free numbers for new names. They outlive the canvas, so that an edit made just before the page
+// changed is told when it is shown again.
+const told = { seq: 0, pending: [], time: 0, shown: 0, drawing: undefined, free: {} };
+const PATIENCE = 3000; // milliseconds until an unanswered message is repeated, doubled each time
 const READABLE = 0.65; // zoom below which labels are too small to read
 const REACH = 16; // pixels around an operator in which its port stays
 
@@ -16,7 +21,7 @@ export function show({ parentElement, data, setStateValue }) {
   const root = parentElement.querySelector(".graph-editor");
   if (!editors.has(root)) editors.set(root, new Editor(root));
   const editor = editors.get(root);
-  editor.send = (edits) => setStateValue("edits", edits);
+  editor.post = (message) => setStateValue("edits", message);
   editor.take(data);
   return () => setTimeout(() => root.isConnected || editor.leave(), 0);
 }
@@ -35,7 +40,7 @@ class Editor {
   constructor(root) {
     this.root = root;
     this.rev = -1;
-    this.pending = [];
+    this.patience = PATIENCE;
     this.build();
     this.cy = cytoscape({
       container: this.graph,
@@ -52,6 +57,7 @@ class Editor {
   }
 
   leave() {
+    clearTimeout(this.repeat);
     this.watch.disconnect();
     this.cy.destroy();
     editors.delete(this.root);
@@ -107,23 +113,29 @@ class Editor {
     this.data = data;
     const recoloured = !before || before.theme.name !== data.theme.name;
     if (recoloured) this.cy.style(this.style());
-    // The last: Python took edits of a canvas that has since been put on the page anew.
-    if (data.rev > this.rev || before.drawing !== data.drawing || data.applied > this.seq) {
-      this.pending = [];
-      this.seq = data.applied;
+    const taken = told.pending.filter((edit) => edit.seq <= data.applied);
+    told.seq = Math.max(told.seq, data.applied);
+    told.pending = told.pending.filter((edit) => edit.seq > data.applied);
+    if (taken.length) this.patience = PATIENCE;
+    // An edit may have been taken after what it was made on had gone from the screen.
+    const unseen = taken.some((edit) => edit.shown !== this.shown);
+    if (data.rev > this.rev || unseen || before.drawing !== data.drawing) {
+      this.shown = ++told.shown;
       this.rev = data.rev;
       this.replace(before);
-    } else {
-      this.pending = this.pending.filter((edit) => edit.seq > data.applied);
     }
-    this.root.dataset.waiting = this.pending.length;
+    if (data.choosing) this.send(); // Python waits to hear that the problem's new key is known
+    else this.repeatLater();
+    this.root.dataset.waiting = told.pending.length;
     const refused = data.refused || "";
     this.said.hidden = !refused;
     if (refused) {
       this.said.replaceChildren(element("span", { textContent: refused }),
         element("button", { type: "button", textContent: "✕", ariaLabel: "Close", onclick: () => (this.said.hidden = true) }));
     }
-    if (!before || before.rev !== data.rev) this.taken = { ...data.taken };
+    const known = told.drawing === data.drawing ? told.free : { op: 0, t: 0 };
+    told.free = { op: Math.max(known.op, data.free.op), t: Math.max(known.t, data.free.t) };
+    told.drawing = data.drawing;
     this.refresh();
   }
 
@@ -153,7 +165,7 @@ class Editor {
     }
     chosen.forEach((id) => cy.getElementById(id).select());
     this.panelOf = undefined; // its fields speak of what was just replaced
-
+    if (!same) this.panel.replaceChildren();
   }
 
   nodeOf({ node, row, parent, label, count, kind, path }) {
@@ -202,13 +214,30 @@ class Editor {
   tell(edit) {
     this.said.hidden = true;
     this.fitted = false;
-    this.pending.push({ seq: ++this.seq, ...edit });
-    this.send({ rev: this.rev, list: [...this.pending] });
-    this.root.dataset.waiting = this.pending.length;
+    told.pending.push({ seq: ++told.seq, drawing: this.data.drawing, rev: this.rev, shown: this.shown, ...edit });
+    this.patience = PATIENCE;
+    this.send();
+    this.root.dataset.waiting = told.pending.length;
+  }
+
+  /** Send all that Python has not taken. */
+  send() {
+    this.post({ key: this.data.key, time: ++told.time, list: [...told.pending] });
+    this.repeatLater();
+  }
+
+  /** A message may get lost on its way or inside a rerun, so it is repeated until it is answered;
+   * ever less often, for each repetition makes a slow server begin its answer anew. */
+  repeatLater() {
+    clearTimeout(this.repeat);
+    if (told.pending.length || this.data.choosing) this.repeat = setTimeout(() => {
+      this.patience *= 2;
+      this.send();
+    }, this.patience);
   }
 
   add(position) {
-    const id = `op${this.taken.op++}`;
+    const id = `op${told.free.op++}`;
     const last = this.cy.$("node:selected[row]").last();
     const row = { id, duration: 1 };
     const like = last.nonempty() ? last.data("row").kind : undefined;
@@ -234,7 +263,7 @@ class Editor {
   }
 
   connect(source, target) {
-    const tensor = `t${this.taken.t++}`;
+    const tensor = `t${told.free.t++}`;
     const row = { id: tensor, producer: source.data("row").id, consumers: [target.data("row").id] };
     const edge = this.cy.add(this.edgeOf({ source: source.id(), target: target.id(), row }));
     this.cy.$(":selected").unselect();
@@ -253,7 +282,11 @@ class Editor {
     this.refresh();
   }
 
-  set(item, fields) {
+  set(shown, fields) {
+    const id = shown.data("row").id;
+    // Python may have replaced the graph since the form was made.
+    const now = this.cy.$("[row]").filter((one) => one.group() === shown.group() && one.data("row").id === id);
+    const item = now.nonempty() ? now[0] : shown;
     const before = item.data("row");
     const row = { ...before, ...fields };
     const table = item.isNode() ? "operators" : "tensors";
@@ -283,18 +316,21 @@ class Editor {
   refresh(keepPanel = false) {
     const chosen = this.cy.$(":selected[row]");
     const { can, total, merged } = this.data;
-    this.buttons.undo.disabled = !can.undo && !this.pending.length;
+    this.buttons.undo.disabled = !can.undo && !told.pending.length;
     this.buttons.redo.disabled = !can.redo;
     this.buttons.delete.disabled = chosen.empty();
     this.count.textContent = merged ? `${number(total)} operators, in groups` : "";
     this.empty.hidden = this.cy.nodes().nonempty();
     this.cy.edges("[row]").toggleClass("said", this.cy.edges().length <= 60);
-    if (keepPanel && chosen.length === 1) return;
-    const typing = this.panel.contains(document.activeElement) && document.activeElement.tagName !== "BUTTON";
     const name = chosen.length === 1 ? `${chosen.id()} ${JSON.stringify(chosen.data("row"))}` : `${chosen.length}`;
-    if (name === this.panelOf && (typing || chosen.length)) return;
+    const fields = () => [...this.panel.querySelectorAll("input, select")];
+    const at = fields().indexOf(document.activeElement);
+    if (fields()[at]?.dataset.typed) return; // it would be lost
+    const same = name === this.panelOf && chosen.length;
     this.panelOf = name;
+    if (same || (keepPanel && chosen.length === 1)) return;
     this.panel.replaceChildren(...(chosen.length === 1 ? this.form(chosen[0]) : this.hints(chosen.length)));
+    if (chosen.length === 1) fields()[at]?.focus();
   }
 
   hints(count) {
@@ -316,7 +352,8 @@ class Editor {
     const row = item.data("row");
     const { units, devices, kinds } = this.data;
     const keep = (input, read) => {
-      input.onchange = () => this.set(item, read(input));
+      input.oninput = () => { input.dataset.typed = "yes"; };
+      input.onchange = () => { delete input.dataset.typed; this.set(item, read(input)); };
       input.onkeydown = (event) => {
         if (event.key === "Enter") { input.blur(); this.root.focus({ preventScroll: true }); }
       };

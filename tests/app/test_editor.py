@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
+from pages.components.editor import taking
 from pages.components.editor.drawing import Drawing
 from pages.components.editor.edits import apply, blank, checked
 from pages.components.editor.tables import edits_of, frame
@@ -30,8 +31,17 @@ def set_operator(name, **fields):
 
 def sent(drawing, *edits):
     """What the browser sends after these edits."""
-    numbered = [{"seq": drawing.applied + i, **edit} for i, edit in enumerate(edits, 1)]
-    return {"rev": drawing.rev, "list": numbered}
+    made = {"drawing": drawing.number, "rev": drawing.rev}
+    numbered = [{"seq": drawing.applied + i, **made, **edit} for i, edit in enumerate(edits, 1)]
+    return {"key": drawing.key, "time": 1, "list": numbered}
+
+
+def added(name):
+    return {"do": "add", "table": "operators", "row": {"id": name, "duration": 1.0}}
+
+
+def names(drawing):
+    return [row["id"] for row in drawing.document["operators"]]
 
 
 def test_an_empty_graph_grows_into_a_problem():
@@ -95,8 +105,87 @@ def test_edits_after_a_refused_one_are_dropped_with_it(small):
     message = sent(drawing, set_operator("merge", duration=-1), set_operator("read", duration=5))
     drawing.from_browser(message)
     assert drawing.document == small
-    drawing.from_browser({"rev": 0, "list": [{"seq": 9, **set_operator("read", duration=5)}]})
+    assert "right after it was undone" in drawing.refused
+    late = {"seq": 9, "drawing": drawing.number, "rev": 0, **set_operator("read", duration=5)}
+    drawing.from_browser({"list": [late]})
     assert drawing.document == small
+    drawing.from_browser(sent(drawing, set_operator("read", duration=5)))
+    assert drawing.document["operators"][0]["duration"] == 5
+    assert drawing.refused is None
+
+
+def test_edits_of_another_drawing_are_counted_but_not_made(small):
+    drawing = Drawing(small, number=4)
+    message = sent(drawing, added("mine"))
+    message["list"].append({**message["list"][0], **added("other"), "seq": 2, "drawing": 3})
+    drawing.from_browser(message)
+    assert names(drawing)[-1] == "mine"
+    assert drawing.applied == 2, "or the browser would tell it forever"
+
+
+def test_an_edit_made_before_an_undo_was_seen_is_kept():
+    drawing = Drawing(blank())
+    drawing.from_browser(sent(drawing, added("op0")))
+    message = sent(drawing, {"do": "undo"}, added("op1"))
+    drawing.from_browser(message)
+    assert names(drawing) == ["op1"]
+    assert drawing.rev == 1, "the canvas must take the graph from here"
+
+
+def test_what_is_added_to_groups_is_drawn(small):
+    drawing = Drawing(small)
+    for grouping, rev in (("nothing", 0), ("stage", 2)):
+        drawing.group((grouping,))
+        drawing.from_browser(sent(drawing, added(f"in {grouping}")))
+        assert drawing.rev == rev
+
+
+class Browser:
+    """The browser's side: it tells every edit until it hears that Python has it."""
+
+    def __init__(self, drawing):
+        self.drawing, self.pending, self.seq, self.rev = drawing, [], 0, drawing.rev
+        self.messages = []
+
+    def make(self, edit):
+        self.seq += 1
+        made = {"seq": self.seq, "drawing": self.drawing.number, "rev": self.rev}
+        self.pending.append({**made, **edit})
+        self.send()
+
+    def send(self):
+        self.messages.append({"key": "", "list": list(self.pending)})
+
+    def hear(self):
+        self.rev = self.drawing.rev
+        self.pending = [e for e in self.pending if e["seq"] > self.drawing.applied]
+
+
+@given(st.lists(st.one_of(
+    st.sampled_from(["add", "undo and add", "hear"]), st.integers(0, 99)
+), max_size=40))  # fmt: skip
+def test_every_edit_is_made_once_and_in_order_whatever_gets_lost(actions):
+    """A number delivers any message sent so far, late ones and repeated ones too."""
+    drawing = Drawing(blank(), number=3)
+    browser, expected = Browser(drawing), []
+    for action in actions:
+        if isinstance(action, int):
+            if browser.messages:
+                drawing.from_browser(browser.messages[action % len(browser.messages)])
+        elif action == "hear":
+            browser.hear()
+        else:
+            if action == "undo and add":
+                browser.make({"do": "undo"})
+                del expected[-1:]
+            expected.append(f"op{browser.seq}")
+            browser.make(added(expected[-1]))
+    browser.send()
+    drawing.from_browser(browser.messages[-1])
+    assert names(drawing) == expected
+    assert len(drawing.past) == len(expected)
+    browser.hear()
+    assert browser.pending == []
 
 
 def test_a_new_id_follows_into_tensors_and_devices(small):
@@ -292,6 +381,82 @@ def test_opening_and_closing_groups_is_no_step_to_undo():
     drawing.from_browser(sent(drawing, {"do": "close", "path": path}))
     assert drawing.opened == []
     assert drawing.past == []
+
+
+class Rerun(Exception):
+    """What Streamlit raises to begin a run anew."""
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """The state of a session that shows the small graph on the Graph page."""
+
+    def rerun():
+        raise Rerun
+
+    state = {"problem": "small_graph"}
+    monkeypatch.setattr(taking.st, "session_state", state)
+    monkeypatch.setattr(taking.st, "rerun", rerun)
+    taking.drawing_of("small_graph")
+    return state
+
+
+def test_a_control_that_is_only_shown_changes_nothing(session):
+    """Streamlit calls a control's callback, too, when the run that first showed it ended early."""
+    drawing = session["drawing"]
+    for value, steps in ((1, 0), (3, 1)):
+        session["box"] = value
+        edit = {"do": "settings", "fields": {"micro_batches": value}}
+        taking.take("box", 1, lambda _, edit=edit: edit)
+        assert len(drawing.past) == steps
+    assert drawing.document["micro_batches"] == 3
+
+
+def test_a_table_that_is_only_shown_changes_nothing(session):
+    drawing = session["drawing"]
+    session["table"] = {"edited_rows": {}, "added_rows": [], "deleted_rows": []}
+    taking.take_table("operators", "table")
+    assert drawing.past == []
+    assert drawing.rev == 0
+
+
+def test_a_choice_that_was_under_way_gives_way_to_the_copy_until_the_browser_knows_it(session):
+    drawing = session["drawing"]
+    session["draw/canvas"] = {"edits": sent(drawing, set_operator("merge", duration=8.0))}
+    taking.take_canvas()
+    copy_key = session["problem"]
+    assert copy_key not in ("small_graph", None)
+    assert taking.drawing_of(copy_key) is drawing
+    with pytest.raises(Rerun):
+        taking.drawing_of("small_graph")
+    assert session["next problem"] == copy_key
+    session["draw/canvas"]["edits"]["key"] = copy_key  # the browser has heard
+    assert taking.drawing_of(copy_key) is drawing
+    assert taking.drawing_of("small_graph") is not drawing, "now it is the user's choice"
+    assert session["own_problems"][copy_key][1].template.duration.max() == 8
+
+
+def test_another_choice_counts_at_once_and_nothing_drawn_before_is_lost(session):
+    drawing = session["drawing"]
+    session["problem"] = "mixed_cluster"
+    session["draw/canvas"] = {"edits": sent(drawing, set_operator("merge", duration=8.0))}
+    assert taking.drawing_of("mixed_cluster").key == "mixed_cluster"
+    ((_, problem),) = session["own_problems"].values()
+    assert problem.template.duration.max() == 8
+
+
+def test_a_new_graph_keeps_what_was_done_to_the_one_before(session):
+    drawing = session["drawing"]
+    session["draw/canvas"] = {"edits": sent(drawing, set_operator("merge", duration=8.0))}
+    taking.draw_empty()
+    empty = session["drawing"]
+    assert empty.document["operators"] == []
+    assert taking.drawing_of(session["problem"]) is empty
+    with pytest.raises(Rerun):
+        taking.drawing_of("small_graph")
+    session["draw/canvas"] = {"edits": sent(empty, added("op0"))}
+    taking.take_canvas()
+    assert [len(p.template.operator_ids) for _, p in session["own_problems"].values()] == [10, 1]
 
 
 def page_of(key):

@@ -254,3 +254,87 @@ def test_the_drawing_fits_the_window_until_it_is_moved(editor):
     page.set_viewport_size({"width": 1280, "height": 1400})
     editor.wait("cy.width() > 700")
     editor.wait(f"cy.zoom() === {near}")
+
+
+class Wire:
+    """The connection between page and server; messages of either can be held or lost."""
+
+    def __init__(self, page):
+        self.hold, self.held, self.lose, self.lost = False, [], 0, 0
+        page.route_web_socket("**/_stcore/stream", self._connect)
+
+    def _connect(self, browser):
+        server = browser.connect_to_server()
+
+        def to_server(message):
+            if self.lost < self.lose and b'"list":[{' in message:
+                self.lost += 1
+            else:
+                server.send(message)
+
+        def to_browser(message):
+            if self.hold:
+                self.held.append(lambda: browser.send(message))
+            else:
+                browser.send(message)
+
+        browser.on_message(to_server)
+        server.on_message(to_browser)
+
+    def release(self):
+        self.hold = False
+        while self.held:
+            self.held.pop(0)()
+
+
+def drawn(editor, count):
+    """Draw a chain of operators as fast as the mouse goes."""
+    for i in range(count):
+        editor.add(80 + 150 * (i % 5), 100 + 130 * (i // 5))
+    for i in range(count - 1):
+        editor.connect(f"op{i}", f"op{i + 1}")
+    editor.wait(f"cy.edges().length === {count - 1}")
+
+
+def is_chain(problem, count):
+    graph = problem.template
+    arrows = zip(graph.tensors_frame().producer, graph.tensors_frame().consumers, strict=True)
+    return list(graph.operator_ids) == [f"op{i}" for i in range(count)] and list(arrows) == [
+        (f"op{i}", f"op{i + 1}") for i in range(count - 1)
+    ]
+
+
+def test_what_is_drawn_before_the_server_answers_is_all_kept(editor):
+    wire = Wire(editor.page)
+    editor.open("small_graph").draw_new()
+    wire.hold = True
+    drawn(editor, 10)
+    assert wire.held, "the server has tried to answer"
+    wire.release()
+    assert is_chain(editor.downloaded(), 10)
+    assert sorted(editor.names()) == sorted(f"op{i}" for i in range(10))
+
+
+def test_messages_that_get_lost_are_told_again(editor):
+    wire = Wire(editor.page)
+    editor.open("small_graph").draw_new()
+    wire.lose = 7
+    drawn(editor, 3)
+    assert is_chain(editor.downloaded(), 3)
+    assert wire.lost == 7
+    assert len(editor.edges()) == 2
+
+
+def test_an_edit_made_while_the_page_is_left_is_told_when_it_is_shown_again(editor):
+    wire = Wire(editor.page)
+    page = editor.open("small_graph").page
+    wire.lose = 10**6
+    page.mouse.dblclick(*editor.empty_spot(60, 500))
+    editor.wait("cy.nodes().length === 11")
+    page.get_by_role("link", name="Learn").first.click()
+    page.get_by_role("heading", name="One device").wait_for()
+    wire.lose = 0
+    page.get_by_role("link", name="Graph").first.click()
+    page.locator(SHOWN).first.wait_for()
+    editor.wait("cy.nodes().length === 11")
+    assert "op0" in editor.downloaded().template.operator_index

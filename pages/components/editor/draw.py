@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import streamlit as st
 
 from pages.components.editor.drawing import Drawing
-from pages.components.editor.edits import TABLES, Document, Edit, blank, table
-from pages.components.editor.tables import (
-    COLUMNS,
-    MOST_ROWS,
-    column_settings,
-    edits_of,
-    frame,
+from pages.components.editor.edits import TABLES, Document, Edit, table
+from pages.components.editor.tables import COLUMNS, MOST_ROWS, column_settings, frame
+from pages.components.editor.taking import (
+    CANVAS,
+    draw_empty,
+    drawing_of,
+    table_key,
+    take,
+    take_canvas,
+    take_table,
 )
 from pages.components.editor.view import MACRO, MOST_SHOWN, grouped_by, visible
 from pages.components.merging import chosen_merging, macro_operators
-from pages.components.problems import Source, add_problem, base_problem, own_problems
+from pages.components.problems import base_problem
 from pages.components.setup import ROOT, theme
 from planner_core.charts.theme import KIND_COLOURS, KIND_TITLES, ink
 from planner_core.formats.json_text import dump_object
-from planner_core.formats.native import problem_document
 from planner_core.problem import KINDS
 
 MOST_BATCHES = 4096
 """Micro-batches the settings offer."""
-
-DRAWN = "Drawn here."
-"""What tells problems of the editor from those uploaded or generated."""
-
-_CANVAS = "draw/canvas"
 
 _TITLES = {
     "operators": "Operators",
@@ -67,120 +64,15 @@ def _component() -> Any:
     )
 
 
-# A rerun that the browser asks for while a callback runs ends that callback at its next look at
-# the session. So the callbacks below look first and change afterwards, and `_take_missed` takes
-# what an ended one left.
-
-
-def _begin(document: Document, key: str) -> Drawing:
-    before: Drawing | None = st.session_state.get("drawing")
-    number, rev = (before.number + 1, before.rev + 1) if before else (0, 0)
-    applied = before.applied if before else 0
-    drawing = Drawing(document, number=number, rev=rev, applied=applied, key=key)
-    st.session_state["drawing"] = drawing
-    return drawing
-
-
-def draw_empty() -> None:
-    """Begin an empty graph; it becomes a problem with its first operator."""
-    _begin(blank(), st.session_state["drawing"].key).starts_new = True
-
-
-def take_canvas() -> None:
-    """Take what was done on the canvas."""
-    message = _from_canvas()
-    drawing: Drawing = st.session_state["drawing"]
-    drawing.from_browser(message)
-    _choose(drawing)
-
-
-def take_table(name: str, widget: str) -> None:
-    """Take what was typed in a table."""
-    typed = st.session_state[widget]
-    drawing: Drawing = st.session_state["drawing"]
-    _take_typed(drawing, name, typed)
-    _choose(drawing)
-
-
-def take(edit: Edit) -> None:
-    """Take an edit of the settings."""
-    drawing: Drawing = st.session_state["drawing"]
-    drawing.change([edit], "settings")
-    _choose(drawing)
-
-
-def _from_canvas() -> dict[str, Any] | None:
-    return (st.session_state.get(_CANVAS) or {}).get("edits")
-
-
-def _take_typed(drawing: Drawing, name: str, typed: Any) -> None:
-    base = drawing.base(name)
-    drawing.typed[name] = copy.deepcopy(dict(typed))
-    drawing.change(edits_of(name, base, typed), name, base)
-
-
-def _take_missed(drawing: Drawing) -> None:
-    """Take what the callbacks should have taken, had they been let."""
-    message = _from_canvas()
-    if drawing.has_news(message):
-        drawing.choosing = True
-        drawing.from_browser(message)
-    for name in list(drawing.bases):
-        typed = st.session_state.get(_table_key(drawing, name))
-        if typed and any(typed.values()) and dict(typed) != drawing.typed.get(name):
-            drawing.choosing = True
-            _take_typed(drawing, name, typed)
-    _keep(drawing)
-
-
-def _choose(drawing: Drawing) -> None:
-    """Let a changed drawing be the chosen problem, whatever the browser still says."""
-    drawing.choosing = True
-    _keep(drawing)
-    st.session_state["problem"] = drawing.key
-
-
-def _keep(drawing: Drawing) -> None:
-    """Let the other pages know what is drawn; a sample is copied first."""
-    problem = drawing.problem
-    if problem is None or problem is drawing.kept:
-        return
-    own = own_problems()
-    key = drawing.key
-    if not drawing.starts_new and key in own and own[key][0].teaches == DRAWN:
-        source, before = own[key]
-        title = source.title if problem.name == before.name else problem.name
-        own[key] = (Source(key, title, DRAWN), problem)
-    else:
-        title = problem.name if drawing.starts_new else f"{problem.name}, edited"
-        drawing.key = add_problem(problem, title, DRAWN)
-        drawing.starts_new = False
-        drawing.choosing = True
-    drawing.kept = problem
-
-
-def _drawing_of(key: str) -> Drawing:
-    """Return the drawing of the chosen problem, begun anew when another is chosen."""
-    drawing: Drawing | None = st.session_state.get("drawing")
-    if drawing is None:
-        return _begin(problem_document(base_problem(key)), key)
-    _take_missed(drawing)
-    if drawing.key == key:
-        drawing.choosing = False
-        return drawing
-    if drawing.choosing:
-        st.session_state["next problem"] = drawing.key
-        st.rerun()
-    return _begin(problem_document(base_problem(key)), key)
-
-
 def canvas(drawing: Drawing, first: str, macro: dict[str, int] | None) -> None:
     """Draw the graph and take what is done to it."""
     document = drawing.document
     look = theme()
     _component()(
-        key=_CANVAS,
+        key=CANVAS,
         data={
+            "key": drawing.key,
+            "choosing": bool(drawing.left),
             "drawing": drawing.number,
             "rev": drawing.rev,
             "applied": drawing.applied,
@@ -188,7 +80,7 @@ def canvas(drawing: Drawing, first: str, macro: dict[str, int] | None) -> None:
             "can": {"undo": bool(drawing.past), "redo": bool(drawing.future)},
             **visible(document, drawing.opened, first, macro),
             "total": len(document["operators"]),
-            "taken": _taken(document),
+            "free": _free(document),
             "devices": [row["id"] for row in table(document, "devices")],
             "units": {"time": document.get("time_unit"), "memory": document.get("memory_unit")},
             "kinds": [
@@ -206,7 +98,7 @@ def canvas(drawing: Drawing, first: str, macro: dict[str, int] | None) -> None:
     )
 
 
-def _taken(document: Document) -> dict[str, int]:
+def _free(document: Document) -> dict[str, int]:
     """Numbers from which on op… and t… are free, for what the canvas adds."""
     return {
         stem: 1
@@ -233,17 +125,13 @@ def tables(drawing: Drawing) -> None:
                 _links(drawing, document)
 
 
-def _table_key(drawing: Drawing, name: str) -> str:
-    return f"draw/{name}/{drawing.number}/{drawing.version(name)}"
-
-
 def _table(drawing: Drawing, name: str) -> None:
     document = drawing.document
     if drawing.refused and drawing.refused_in == name:
         st.error(drawing.refused, icon=":material/error:")
     base = drawing.base(name)
     shown = frame(base, name)
-    widget = _table_key(drawing, name)
+    widget = table_key(drawing, name)
     units = (document.get("time_unit", "ms"), document.get("memory_unit", "MiB"))
     whole = len(table(base, name)) <= MOST_ROWS
     st.data_editor(
@@ -274,51 +162,58 @@ def _links(drawing: Drawing, document: Document) -> None:
     link = given["default"] if isinstance(given, dict) else (given[0] if given else {})
     link = {k: v for k, v in link.items() if k in ("latency", "bandwidth", "exclusive")}
     every = [{"source": a, "target": b, **link} for a in ids for b in ids if a != b]
+    widget = f"draw/alike/{state}"
     st.toggle(
         "The same link between every pair of devices",
         alike,
-        key=f"draw/alike/{state}",
+        key=widget,
         on_change=take,
-        args=({"do": "links", "links": every if alike else {"default": link}},),
+        args=(widget, alike, lambda on: _links_edit({"default": link} if on else every)),
     )
     if not alike:
         _table(drawing, "links")
         return
     time, memory = document.get("time_unit", "ms"), document.get("memory_unit", "MiB")
     first, second, third = st.columns(3, vertical_alignment="bottom")
+
+    def changed(field: str) -> Callable[[Any], Edit]:
+        return lambda value: _links_edit(
+            {"default": {k: v for k, v in (link | {field: value}).items() if v is not None}}
+        )
+
     for column, field, label in (
         (first, "latency", f"Latency ({time})"),
         (second, "bandwidth", f"Bandwidth ({memory}/{time})"),
     ):
         widget = f"draw/{field}/{state}"
+        shown = link.get(field, 0.0 if field == "latency" else None)
         column.number_input(
             label,
-            value=link.get(field, 0.0 if field == "latency" else None),
+            value=shown,
             placeholder="infinite",
             format="%g",
             key=widget,
             help="Of the link between every pair of devices.",
-            on_change=_take_link,
-            args=(link, field, widget),
+            on_change=take,
+            args=(widget, shown, changed(field)),
         )
     widget = f"draw/exclusive/{state}"
+    exclusive = link.get("exclusive", False)
     third.checkbox(
         "One transfer at a time",
-        link.get("exclusive", False),
+        exclusive,
         key=widget,
-        on_change=_take_link,
-        args=(link, "exclusive", widget),
+        on_change=take,
+        args=(widget, exclusive, changed("exclusive")),
     )
 
 
-def _take_link(link: dict[str, Any], field: str, widget: str) -> None:
-    value = st.session_state[widget]
-    changed = {k: v for k, v in (link | {field: value}).items() if v is not None}
-    take({"do": "links", "links": {"default": changed}})
+def _links_edit(links: Any) -> Edit:
+    return {"do": "links", "links": links}
 
 
-def _take_setting(field: str, widget: str) -> None:
-    take({"do": "settings", "fields": {field: st.session_state[widget]}})
+def _settings_edit(field: str) -> Callable[[Any], Edit]:
+    return lambda value: {"do": "settings", "fields": {field: value}}
 
 
 def settings(drawing: Drawing) -> str:
@@ -329,16 +224,17 @@ def settings(drawing: Drawing) -> str:
     )
     start.button("New graph", icon=":material/add:", on_click=draw_empty, width="stretch")
     state = (drawing.number, drawing.rev)
-    widget = f"draw/name/{state}"
+    widget, shown = f"draw/name/{state}", document["name"]
     name.text_input(
-        "Name", document["name"], key=widget, max_chars=200,
-        on_change=_take_setting, args=("name", widget),
+        "Name", shown, key=widget, max_chars=200,
+        on_change=take, args=(widget, shown, _settings_edit("name")),
     )  # fmt: skip
     widget = f"draw/batches/{state}"
     unrolled = any("micro_batch" in row for row in document["operators"])
+    count = document.get("micro_batches", 1)
     batches.number_input(
-        "Micro-batches", 1, MOST_BATCHES, document.get("micro_batches", 1), key=widget,
-        disabled=unrolled, on_change=_take_setting, args=("micro_batches", widget),
+        "Micro-batches", 1, MOST_BATCHES, count, key=widget, disabled=unrolled,
+        on_change=take, args=(widget, count, _settings_edit("micro_batches")),
         help="This graph lists the operators of every micro-batch itself." if unrolled else
         "The graph is a template: it is repeated for every micro-batch.",
     )  # fmt: skip
@@ -377,7 +273,7 @@ def draw_editor(key: str) -> None:
         Key of the chosen problem. A sample, an upload or a generated problem stays as it is:
         the first edit makes a copy and chooses it.
     """
-    drawing = _drawing_of(key)
+    drawing = drawing_of(key)
     first = settings(drawing)
     if drawing.refused and drawing.refused_in == "settings":
         st.error(drawing.refused, icon=":material/error:")

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pages.components.editor.edits import Document, Edit, apply, checked
-from pages.components.editor.view import MOST_SHOWN
+from pages.components.editor.view import MOST_SHOWN, WHOLE
 from planner_core.problem import PlannerError, Problem
 
 MOST_STEPS = 200
 """Steps that can be undone."""
+
+_WITH_IT = " What was done right after it was undone with it."
 
 
 @dataclass(eq=False)
@@ -23,12 +25,14 @@ class Drawing:
     document : dict
         Native document; never changed in place, so that history can keep it.
     number : int
-        Tells this drawing from others of the session.
+        Tells this drawing from all others; the browser may still tell edits of an earlier one.
     rev : int
-        Grows whenever the browser must take the graph from here; edits it made to an older
-        one are dropped.
+        Grows whenever the browser must take the graph from here.
     applied : int
-        Number of the last edit taken from the browser.
+        Number of the last edit taken from the browser. It tells each edit until it hears that
+        this number covers it, so an edit may come often, but never before an earlier one.
+    sound : int
+        Edits made to an older graph than this were made to one that was refused.
     past, future : lists of documents
         What undo and redo go back to.
     opened : list of str
@@ -41,8 +45,9 @@ class Drawing:
         Key of the problem it is drawn from, then of the problem it is kept as.
     problem, kept : Problem or None
         What is drawn, if it has operators and was changed; and what of it the other pages know.
-    choosing : bool
-        The browser may not have heard yet that another problem is chosen.
+    left : set of str
+        Keys of the problems it was copied from, which the browser may still send as the chosen
+        one; empty once it has said that it knows the present key.
     typed : dict
         What was last taken from each table.
     refused, refused_in : str or None
@@ -53,6 +58,7 @@ class Drawing:
     number: int = 0
     rev: int = 0
     applied: int = 0
+    sound: int = 0
     past: list[Document] = field(default_factory=list)
     future: list[Document] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
@@ -60,7 +66,7 @@ class Drawing:
     key: str = ""
     problem: Problem | None = None
     kept: Problem | None = None
-    choosing: bool = False
+    left: set[str] = field(default_factory=set)
     typed: dict[str, Any] = field(default_factory=dict)
     refused: str | None = None
     refused_in: str | None = None
@@ -77,25 +83,18 @@ class Drawing:
 
     def from_browser(self, message: Mapping[str, Any] | None) -> Problem | None:
         """Take the edits of the canvas that are new; return the problem if it changed."""
-        if message is None or not self.has_news(message):
-            return None
         changed: Problem | None = None
-        for edit in message.get("list", ()):
+        for edit in message["list"] if message else ():
             if edit["seq"] <= self.applied:
                 continue
             self.applied = edit["seq"]
-            before = self.rev
-            changed = self._one(edit) or changed
-            if self.rev != before:  # whatever follows was made to another graph
-                self.applied = max(item["seq"] for item in message["list"])
-                break
+            if edit["drawing"] != self.number:
+                continue
+            if edit["rev"] >= self.sound:
+                changed = self._one(edit) or changed
+            elif self.refused and not self.refused.endswith(_WITH_IT):
+                self.refused += _WITH_IT
         return changed
-
-    def has_news(self, message: Mapping[str, Any] | None) -> bool:
-        """Whether a message of the browser has edits that were not taken yet."""
-        if not message or message.get("rev") != self.rev:
-            return False
-        return any(edit["seq"] > self.applied for edit in message.get("list", ()))
 
     def _one(self, edit: Edit) -> Problem | None:
         what = edit.get("do")
@@ -122,6 +121,8 @@ class Drawing:
         base : dict, optional
             Document the edits start from, if not the present one.
         """
+        if not edits:
+            return None
         start = self.document if base is None else base
         try:
             document = start
@@ -141,6 +142,8 @@ class Drawing:
         """Say why an edit was not made; the canvas and its table go back to the graph."""
         self.refused, self.refused_in = _sentence(reason), source
         self.rev += 1
+        if source == "canvas":
+            self.sound = self.rev
         self._renew(keep=None)
 
     def undo(self) -> Problem | None:
@@ -166,7 +169,8 @@ class Drawing:
     def _replace(self, document: Document, source: str) -> None:
         self.document = document
         self.refused = self.refused_in = None
-        if source != "canvas" or len(document["operators"]) > MOST_SHOWN:
+        grouped = self.grouping is not None and self.grouping[0] != WHOLE
+        if source != "canvas" or grouped or len(document["operators"]) > MOST_SHOWN:
             self.rev += 1  # the canvas has not made this change itself, or shows groups of it
         self._renew(keep=source)
 
