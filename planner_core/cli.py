@@ -179,6 +179,20 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--link", metavar="NAME", help="ONNX: between every two devices (default 'NVLink 4')"
     )
+    for name, text in (
+        ("compute", "the device's FLOP/s that are reached (default 0.6)"),
+        ("memory", "the device's memory bandwidth that is reached (default 0.8)"),
+        ("link", "the link's bandwidth that is reached (default 0.8)"),
+    ):
+        model.add_argument(
+            f"--{name}-efficiency", type=float, metavar="X", help=f"ONNX: share of {text}"
+        )
+    model.add_argument(
+        "--launch-overhead",
+        type=float,
+        metavar="US",
+        help="ONNX: microseconds added to every operator (default 3)",
+    )
 
 
 def _add_search(parser: argparse.ArgumentParser) -> None:

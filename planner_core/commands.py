@@ -208,6 +208,10 @@ def _read(path: str, args: argparse.Namespace) -> Problem:
         devices=args.devices,
         device_type=args.device_type,
         link=args.link,
+        compute_efficiency=args.compute_efficiency,
+        memory_efficiency=args.memory_efficiency,
+        link_efficiency=args.link_efficiency,
+        launch_overhead=args.launch_overhead,
         training=args.training,
     )
     return read_model_file(path, settings)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,40 @@ def test_settings_of_costs_are_for_models_only(tmp_path):
     write_problem_file(random_layered(6, 2, seed=0), path)
     with pytest.raises(InputError, match="--device-type is for ONNX"):
         read_model_file(path, ModelSettings(device_type="H100"))
+    with pytest.raises(InputError, match="--launch-overhead is for ONNX"):
+        read_model_file(path, ModelSettings(launch_overhead=0))
     trained = read_model_file(path, ModelSettings(training=True, micro_batches=3))
     assert trained.graph.n_operators > 3 * 6
+
+
+def test_efficiencies_decide_durations_and_links():
+    peak = ModelSettings(
+        compute_efficiency=1, memory_efficiency=1, link_efficiency=1, launch_overhead=0
+    )
+    half = replace(peak, compute_efficiency=0.5, memory_efficiency=0.5, link_efficiency=0.5)
+    late = replace(peak, launch_overhead=7)
+    durations = [read_model_file(squeezenet(), s).durations[:, 0] for s in (peak, half, late)]
+    assert durations[1] == pytest.approx(2 * durations[0])
+    assert durations[2] == pytest.approx(durations[0] + 7e-3)
+    assert half.cluster.bandwidth[0, 1] * 2 == peak.cluster.bandwidth[0, 1]
+    assert "compute efficiency 0.5" in half.words
+    with pytest.raises(InputError, match="link_efficiency is 1"):
+        read_model_file(squeezenet(), ModelSettings(link_efficiency=1.5))
+
+
+def test_every_setting_reaches_the_model_from_the_command_line(tmp_path, capsys):
+    target = tmp_path / "out.json"
+    flags = ["--compute-efficiency", "0.5", "--memory-efficiency", "0.4",
+             "--link-efficiency", "0.3", "--launch-overhead", "20"]  # fmt: skip
+    assert main(["convert", str(squeezenet()), str(target), *flags]) == 0
+    settings = ModelSettings(
+        compute_efficiency=0.5, memory_efficiency=0.4, link_efficiency=0.3, launch_overhead=20
+    )
+    wanted, made = read_model_file(squeezenet(), settings), read_problem_file(target)
+    assert made.durations == pytest.approx(wanted.durations)
+    assert made.cluster.bandwidth[0, 1] == pytest.approx(wanted.cluster.bandwidth[0, 1])
+    assert main(["convert", str(squeezenet()), str(target), "--compute-efficiency", "2"]) == 2
+    assert "compute_efficiency is 2" in capsys.readouterr().err
 
 
 def test_micro_batches_cannot_be_repeated_twice(tmp_path):

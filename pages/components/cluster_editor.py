@@ -14,7 +14,7 @@ from pages.components.session_settings import forget
 from planner_core.formats.native import cluster_document
 from planner_core.problem import Cluster, InputError, PlannerError, Problem, build_cluster
 from planner_core.problem.clusters import mixed, ring, two_level
-from planner_core.problem.hardware import DEVICE_TYPES, GB, LINK_TYPES
+from planner_core.problem.hardware import DEVICE_TYPES, GB, LINK_EFFICIENCY, LINK_TYPES
 from planner_core.problem.settings import Settings
 
 SHAPES = ("every pair", "nodes", "ring")
@@ -62,22 +62,24 @@ class Preset:
     outer: str = "InfiniBand NDR"
     per_node: int = 8
     exclusive: bool = False
+    efficiency: float = LINK_EFFICIENCY
 
     def cluster(self) -> Cluster:
         """Return the cluster; InputError if the numbers do not fit together."""
+        links: dict[str, Any] = {"exclusive": self.exclusive, "efficiency": self.efficiency}
         types = [self.device] * self.count + [self.other] * self.more
         if self.shape == "ring":
             if self.more:
                 raise InputError("a ring has devices of one type; set the second number to 0")
-            return ring(self.count, self.device, self.link, exclusive=self.exclusive)
+            return ring(self.count, self.device, self.link, **links)
         if self.shape == "nodes":
             size = self.per_node
             if self.count % size or self.more % size:
                 said = f"{self.count} and {self.more}" if self.more else f"{self.count}"
                 raise InputError(f"{said} devices do not fill nodes of {size}; change one of them")
             groups = [types[k : k + size] for k in range(0, len(types), size)]
-            return two_level(groups, self.link, self.outer, exclusive=self.exclusive)
-        return mixed(types, self.link, exclusive=self.exclusive)
+            return two_level(groups, self.link, self.outer, **links)
+        return mixed(types, self.link, **links)
 
 
 def _preset_fields(problem: Problem) -> Preset:
@@ -97,14 +99,14 @@ def _preset_fields(problem: Problem) -> Preset:
         "Second type", list(DEVICE_TYPES), key="preset/other", disabled=not more,
         help="For clusters of unlike devices.",
     )  # fmt: skip
-    second = st.columns([1.2, 1.2, 1.2, 1, 1.2], vertical_alignment="bottom")
+    second = st.columns([1.2, 1.2, 1.2, 0.9, 1, 1.2], vertical_alignment="bottom")
     shape = second[0].selectbox(
         "Joined", SHAPES, key="preset/shape",
         help="Every pair by one kind of link; nodes with another kind between them; or a ring.",
     )  # fmt: skip
     link = second[1].selectbox(
         "Link", list(LINK_TYPES), index=1, key="preset/link",
-        help="Bandwidth in one direction, 80 % of the peak; latency with software.",
+        help="Bandwidth in one direction; latency with software.",
     )  # fmt: skip
     outer = second[2].selectbox(
         "Between nodes", list(LINK_TYPES), index=5, key="preset/outer", disabled=shape != "nodes",
@@ -114,13 +116,18 @@ def _preset_fields(problem: Problem) -> Preset:
         "Per node", 1, 64, min(8, problem.n_devices), key="preset/per_node",
         disabled=shape != "nodes", help="Devices in a node.",
     )  # fmt: skip
-    exclusive = second[4].toggle(
+    efficiency = second[4].number_input(
+        "Link efficiency", 0.01, 1.0, LINK_EFFICIENCY, format="%g", key="preset/efficiency",
+        help="Share of the links' peak bandwidth that large transfers reach.",
+    )  # fmt: skip
+    exclusive = second[5].toggle(
         "One transfer at a time", key="preset/exclusive",
         help="Transfers on a link exclude each other.",
     )  # fmt: skip
     return Preset(
         device=device, count=int(count), other=other, more=int(more), shape=shape, link=link,
         outer=outer, per_node=int(per_node), exclusive=exclusive,
+        efficiency=efficiency,
     )  # fmt: skip
 
 

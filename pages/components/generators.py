@@ -8,14 +8,22 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components.fields import (
+    BATCH,
+    EFFICIENCIES,
+    MACHINES,
+    TRAINING,
+    Field,
+    Values,
+    draw_fields,
+    model_settings,
+)
 from pages.components.problems import add_problem
 from planner_core.problem import InputError, PlannerError, Problem
 from planner_core.problem.forward import Forward
-from planner_core.problem.hardware import DEVICE_TYPES, LINK_TYPES
 from planner_core.workloads import (
     PLACEMENTS,
     deepseek_layer_pair,
-    homogeneous,
     multimodal,
     parse_job_shop,
     pipeline,
@@ -31,36 +39,6 @@ MOST_GENERATED = 50_000
 
 PER_ROW = 5
 """Fields of a form beside each other."""
-
-Values = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Field:
-    """One field of a form.
-
-    Parameters
-    ----------
-    name : str
-        Also the keyword of the generator where it is passed on.
-    label : str
-        With its unit.
-    value : number, bool, str or None
-        The default; its type decides what is drawn.
-    help : str
-    low, high : number
-        Limits of a number.
-    options : tuple of str
-        Choices of a text; without any it is written in lines.
-    """
-
-    name: str
-    label: str
-    value: int | float | bool | str | None
-    help: str
-    low: float = 1
-    high: float = 1_000_000
-    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,14 +66,7 @@ def generate() -> None:
     chosen = GENERATORS[name]
     st.caption(chosen.about)
     with st.form(f"generate {name}"):
-        values: Values = {}
-        across = min(PER_ROW, len(chosen.fields))
-        for first in range(0, len(chosen.fields), PER_ROW):
-            row = chosen.fields[first : first + PER_ROW]
-            columns = st.columns(across, vertical_alignment="bottom")
-            for column, field in zip(columns, row, strict=False):
-                with column:
-                    values[field.name] = _drawn(field, name)
+        values = draw_fields(chosen.fields, name, PER_ROW)
         if not st.form_submit_button("Generate", type="primary", icon=":material/add:"):
             return
     try:
@@ -106,37 +77,10 @@ def generate() -> None:
         text = str(error)
         st.error(f"{text[:1].upper()}{text[1:]}.", icon=":material/error:")
         return
-    st.session_state["next problem"] = add_problem(problem, problem.name, "Generated here.")
+    costs = f" {model_settings(values).words}" if "compute_efficiency" in values else ""
+    teaches = f"Generated here.{costs}"
+    st.session_state["next problem"] = add_problem(problem, problem.name, teaches)
     st.rerun()
-
-
-def _drawn(field: Field, form: str) -> Any:
-    key = f"make/{form}/{field.name}"
-    if field.options:
-        return st.selectbox(
-            field.label,
-            field.options,
-            index=field.options.index(str(field.value)),
-            key=key,
-            help=field.help,
-        )
-    if isinstance(field.value, str):
-        return st.text_area(field.label, field.value, key=key, help=field.help, height=190)
-    if isinstance(field.value, bool):
-        return st.toggle(field.label, value=field.value, key=key, help=field.help)
-    if isinstance(field.value, int):
-        low, high = int(field.low), int(field.high)
-        return int(st.number_input(field.label, low, high, field.value, key=key, help=field.help))
-    return st.number_input(
-        field.label,
-        min_value=float(field.low),
-        max_value=float(field.high),
-        value=field.value,
-        placeholder="unlimited",
-        format="%g",
-        key=key,
-        help=field.help,
-    )
 
 
 def _check_size(values: Values) -> None:
@@ -170,12 +114,12 @@ def _model(make: Callable[..., Forward]) -> Callable[[Values], Problem]:
     """A maker of models: on like devices, with or without a backward pass."""
 
     def made(values: Values) -> Problem:
-        settings = dict(values)
-        cluster = homogeneous(settings.pop("devices"), settings.pop("device"), settings.pop("link"))
+        costed = model_settings(values)
+        settings = {k: v for k, v in values.items() if k not in _COSTED}
         trained, recompute = settings.pop("training"), settings.pop("recompute")
         if "stages" in settings and settings["stages"] == 0:
             settings.pop("stages")
-        forward = make(**settings, cluster=cluster)
+        forward = make(**settings, cluster=costed.cluster, cost=costed.cost)
         return training(forward, recompute=recompute) if trained else forward.problem
 
     return made
@@ -193,15 +137,15 @@ def _random(values: Values) -> Problem:
     )
 
 
-_MACHINES = (
-    Field("devices", "Devices", 4, "How many devices.", 1, 256),
-    Field("device", "Type", "H100", "Rates of its data sheet.", options=tuple(DEVICE_TYPES)),
-    Field("link", "Link", "NVLink 4", "Between every pair.", options=tuple(LINK_TYPES)),
-    Field("training", "Training", True, "Adds the backward pass, split into I and W."),
+_COSTED = {field.name for field in (*MACHINES, *EFFICIENCIES)}
+
+_MODEL = (
+    *MACHINES,
+    TRAINING,
     Field("recompute", "Recompute", False, "Saves activations of blocks only and runs them again."),
+    *EFFICIENCIES,
 )
 _BATCHES = Field("micro_batches", "Micro-batches", 4, "Repeats of the graph.", 1, 1024)
-_BATCH = Field("batch", "Batch (samples)", 1, "Samples in a micro-batch.", 1, 4096)
 
 _TRANSFORMER = (
     Field("layers", "Layers", 8, "Transformer layers.", 1, 256),
@@ -257,9 +201,9 @@ GENERATORS: dict[str, Generator] = {
         (
             *_TRANSFORMER,
             Field("tensor_parallel", "Tensor parallel", 1, "Accelerators per operator.", 1, 64),
-            _BATCH,
+            BATCH,
             _BATCHES,
-            *_MACHINES,
+            *_MODEL,
         ),
         _model(transformer),
     ),
@@ -279,9 +223,9 @@ GENERATORS: dict[str, Generator] = {
                 1,
                 512,
             ),
-            _BATCH,
+            BATCH,
             _BATCHES,
-            *_MACHINES,
+            *_MODEL,
         ),
         _model(transformer),
     ),
@@ -294,9 +238,9 @@ GENERATORS: dict[str, Generator] = {
             Field("joint_layers", "Joint layers", 2, "Over both, with cross-attention.", 1, 128),
             Field("hidden", "Hidden", 1024, "Width of the model.", 1),
             Field("heads", "Heads", 16, "Attention heads; they divide the width.", 1, 1024),
-            _BATCH,
+            BATCH,
             _BATCHES,
-            *_MACHINES,
+            *_MODEL,
         ),
         _model(multimodal),
     ),
@@ -309,9 +253,9 @@ GENERATORS: dict[str, Generator] = {
             Field(
                 "resolution", "Resolution (pixels)", 512, "Side; halved at every level.", 1, 8192
             ),
-            _BATCH,
+            BATCH,
             _BATCHES,
-            *_MACHINES,
+            *_MODEL,
         ),
         _model(unet),
     ),

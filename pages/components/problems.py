@@ -13,6 +13,7 @@ import streamlit as st
 
 from pages.components.setup import ROOT
 from planner_core.formats import UPLOAD_LIMIT, native, parse_problem_file
+from planner_core.model_files import ModelSettings, is_model, parse_model
 from planner_core.problem import Cluster, Problem
 from planner_core.problem.settings import Settings
 from planner_core.schedule import micro_batch_count
@@ -83,18 +84,28 @@ def add_problem(problem: Problem, title: str, teaches: str) -> str:
     return key
 
 
-def read_upload(name: str, data: bytes) -> str:
+def read_upload(name: str, data: bytes, settings: ModelSettings) -> str:
     """Read an uploaded file and add it; return its key.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    data : bytes
+    settings : ModelSettings
+        Devices and costs, for a file that holds a model.
 
     Raises
     ------
     InputError
         One sentence on what is wrong.
     """
-    problem = parse_problem_file(data, UPLOAD_LIMIT)
+    model = is_model(data)
+    problem = parse_model(data, settings if model else ModelSettings(), UPLOAD_LIMIT)
     # Formats without a name of the problem name it after themselves.
     title = problem.name if native.sniff(data) else PurePath(name).stem or problem.name
-    return add_problem(problem, title, f"Uploaded from {name}.")
+    costs = f" {settings.words}" if model else ""
+    return add_problem(problem, title, f"Uploaded from {name}.{costs}")
 
 
 @lru_cache(maxsize=128)

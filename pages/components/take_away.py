@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import streamlit as st
 
+from pages.components.problems import sources
 from pages.components.setup import theme
 from pages.components.shown import Shown
 from pages.components.solves import Kept
@@ -23,7 +24,8 @@ from planner_core.search.export import FORMATS, export_model
 def take_away(problem: Problem, plan: Kept | None, shown: list[Shown]) -> None:
     """Draw the download buttons; each file is made when its button is pressed."""
     st.subheader("Take away", anchor=False)
-    colours = theme()  # files are made outside of the session, which knows the theme
+    # Files are made outside of the session, which knows these.
+    colours, about = theme(), sources()[st.session_state["problem"]].teaches
     chosen = shown[0] if shown else None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(shown) > 1:
@@ -43,7 +45,11 @@ def take_away(problem: Problem, plan: Kept | None, shown: list[Shown]) -> None:
             _file("Trace (Perfetto)", lambda: _trace(chosen), "trace.json")
             with st.popover("PyTorch (CSV)", icon=":material/download:"):
                 _pytorch(chosen)
-            _file("Report (HTML)", lambda: _report(problem, plan, shown, colours), "report.html")
+            _file(
+                "Report (HTML)",
+                lambda: _report(problem, plan, shown, colours, about),
+                "report.html",
+            )
     with st.expander("The model itself (LP, MPS)", icon=":material/function:"):
         _model(problem, plan)
     if chosen is None:
@@ -105,7 +111,9 @@ def _pytorch(chosen: Shown) -> None:
     _file(f"{chosen.entry.title} (CSV)", lambda: text, "pytorch_schedule.csv")
 
 
-def _report(problem: Problem, plan: Kept | None, shown: list[Shown], colours: Theme) -> str:
+def _report(
+    problem: Problem, plan: Kept | None, shown: list[Shown], colours: Theme, about: str
+) -> str:
     from planner_core.charts.report import report
 
     return report(
@@ -115,6 +123,7 @@ def _report(problem: Problem, plan: Kept | None, shown: list[Shown], colours: Th
         colours,
         plan=None if plan is None else plan.plan,
         history=() if plan is None else plan.history,
+        about=about,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.components.fields import MODEL_FILE, draw_fields, model_file_settings
 from pages.components.problems import add_problem, read_upload
 from pages.components.session_settings import put_settings
 from planner_core.formats import READERS, UPLOAD_LIMIT
@@ -18,6 +19,9 @@ def upload_popover() -> None:
             f"{', '.join(READERS)}, or a scenario; told by content, up to "
             f"{UPLOAD_LIMIT / 2**20:g} MiB."
         )
+        with st.expander("ONNX models: devices and costs", icon=":material/speed:"):
+            st.caption("Set before the file is chosen: its durations are computed from these.")
+            draw_fields(MODEL_FILE, "file", 2)
         st.file_uploader(
             "Problem file",
             key="upload",
@@ -41,7 +45,7 @@ def _take_upload() -> None:
 
 def _added(name: str, data: bytes) -> str:
     if not sniff(data):
-        return read_upload(name, data)
+        return read_upload(name, data, model_file_settings())
     problem, settings = parse_scenario(data)
     key = add_problem(problem, problem.name, f"Uploaded from {name}.")
     put_settings(key, settings)

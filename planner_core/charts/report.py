@@ -28,6 +28,7 @@ def report(
     *,
     plan: Plan | None = None,
     history: Sequence[tuple[float, float | None, float | None]] = (),
+    about: str = "",
 ) -> str:
     """Return a report as one HTML page that loads nothing from anywhere.
 
@@ -44,6 +45,8 @@ def report(
         Its proof status is stated first.
     history : sequence of (seconds, incumbent or None, lower bound or None)
         How the search of the plan went; drawn if there is any.
+    about : str
+        Where the problem comes from, such as what its durations were computed with.
     """
     figure = comparison(entries, theme)
     chart = figure.to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False})
@@ -83,7 +86,7 @@ dt {{font-weight: 600}} dd {{margin: 0 0 0.4rem 0; color: {theme.muted}}}
 </style></head><body>
 <h1>{escape(problem.name)}</h1>
 {_verdict(plan, unit)}
-<h2>Settings</h2>{_settings(problem)}
+<h2>Settings</h2>{_settings(problem, about)}
 <h2>Schedules</h2>
 {chart}
 {unwritten}
@@ -121,7 +124,7 @@ def _verdict(plan: Plan | None, unit: str) -> str:
     )
 
 
-def _settings(problem: Problem) -> str:
+def _settings(problem: Problem, about: str) -> str:
     """A table of what was planned under which limits."""
     cluster = problem.cluster
     limits = np.unique(cluster.memory)
@@ -133,7 +136,8 @@ def _settings(problem: Problem) -> str:
         f"{name.replace('_', ' ')} ≤ {number(value)}"
         for name, value in problem.objective.subject_to.items()
     )
-    facts = {
+    facts = {"about": about} if about else {}
+    facts |= {
         "operators": f"{problem.graph.n_operators:,}",
         "micro-batches": str(micro_batch_count(problem)),
         "devices": str(problem.n_devices),

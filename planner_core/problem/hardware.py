@@ -179,6 +179,15 @@ class CostModel:
                 f"launch_overhead is {self.launch_overhead:g}; it must be 0 seconds or more"
             )
 
+    @property
+    def words(self) -> str:
+        """Its efficiencies in words."""
+        return (
+            f"compute efficiency {self.compute_efficiency:g}, memory efficiency "
+            f"{self.memory_efficiency:g}, link efficiency {self.link_efficiency:g}, launch "
+            f"overhead {1e6 * self.launch_overhead:g} µs"
+        )
+
     def milliseconds(self, flops: float, moved_bytes: float, device: str | DeviceType) -> float:
         """Return the time of an operator on a device, in ms.
 

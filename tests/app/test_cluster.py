@@ -1,5 +1,7 @@
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -7,6 +9,7 @@ from pages.components import cluster_editor, links_editor, problems
 from planner_core.formats.native import cluster_document
 from planner_core.problem import InputError, build_cluster
 from planner_core.problem.clusters import homogeneous, mixed, nodes, ring, two_level
+from planner_core.problem.hardware import LINK_TYPES, MIB
 
 PAGE = str(Path(__file__).parents[2] / "pages" / "cluster.py")
 KEY = "small_graph"
@@ -104,6 +107,23 @@ def test_many_unlike_links_stay_as_they_are():
     assert cluster_document(app.session_state[f"cluster/{KEY}"]) == made
     app.run()
     assert cluster_document(app.session_state[f"cluster/{KEY}"]) == made
+
+
+def test_the_share_of_a_link_that_is_reached_can_be_changed():
+    chosen = cluster_editor.Preset(device="H100", count=4, per_node=2)
+    for shape in cluster_editor.SHAPES:
+        one, half = (
+            replace(chosen, shape=shape, efficiency=share).cluster() for share in (1.0, 0.5)
+        )
+        joined = half.has_link & np.isfinite(half.bandwidth)
+        assert joined.any()
+        assert np.allclose(2 * half.bandwidth[joined], one.bandwidth[joined])
+    app = page()
+    app.number_input(key="preset/efficiency").set_value(0.4)
+    next(b for b in app.button if b.label == "Use these").click().run()
+    assert not app.exception
+    limit = LINK_TYPES["NVLink 4"].bandwidth * 0.4 / MIB / 1e3
+    assert app.session_state[f"cluster/{KEY}"].bandwidth[0, 1] == pytest.approx(limit)
 
 
 def test_the_matrix_says_who_is_joined_and_how():

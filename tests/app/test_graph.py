@@ -4,12 +4,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.components.fields import BATCH
 from pages.components.gallery import _picture
 from pages.components.generators import GENERATORS
 from pages.components.problems import sample_problem, samples
 from planner_core.formats.json_text import dump_object
 from planner_core.formats.native import problem_document
-from planner_core.problem import KINDS
+from planner_core.problem import KIND_CODE, KINDS
 from planner_core.workloads import random_layered
 
 PAGE = str(Path(__file__).parents[2] / "pages" / "graph.py")
@@ -115,6 +116,55 @@ def test_impossible_numbers_are_refused_in_one_sentence():
     assert not app.exception
     assert "heads" in app.error[0].value
     assert not app.session_state["own_problems"]
+
+
+def made(app, name):
+    """Source and problem of what a form makes."""
+    app.session_state["graph/tab"] = "Generate"
+    app.run()
+    app.segmented_control(key="generator").set_value(name).run()
+    generate(app)
+    assert not app.exception
+    assert not app.error
+    return app.session_state["own_problems"].popitem()[1]
+
+
+@pytest.mark.parametrize("name", [n for n, g in GENERATORS.items() if BATCH in g.fields])
+def test_efficiencies_of_a_form_decide_durations_and_are_said(name):
+    app = page()
+    before, default = made(app, name)
+    app.session_state[f"make/{name}/compute_efficiency"] = 0.3
+    app.session_state[f"make/{name}/memory_efficiency"] = 0.4
+    app.session_state[f"make/{name}/link_efficiency"] = 0.2
+    app.session_state[f"make/{name}/launch_overhead"] = 0.0
+    after, changed = made(app, name)
+    forward = default.graph.kind == KIND_CODE["forward"]
+    without_overhead = default.durations[forward] - 3e-3
+    assert changed.durations[forward] == pytest.approx(2 * without_overhead)
+    assert changed.cluster.bandwidth[0, 1] == pytest.approx(default.cluster.bandwidth[0, 1] / 4)
+    assert "compute efficiency 0.6" in before.teaches
+    assert "compute efficiency 0.3, memory efficiency 0.4, link efficiency 0.2" in after.teaches
+
+
+def test_an_onnx_upload_is_costed_as_the_fields_say():
+    onnx = pytest.importorskip("onnx")
+    nodes = [onnx.helper.make_node("Relu", ["x"], ["y"], name="relu")]
+    sides = [onnx.helper.make_tensor_value_info(n, 1, [1, 1024]) for n in "xy"]
+    graph = onnx.helper.make_graph(nodes, "tiny", sides[:1], sides[1:])
+    data = onnx.helper.make_model(graph).SerializeToString()
+    app = page("Draw")
+    app.number_input(key="make/file/devices").set_value(2)
+    app.number_input(key="make/file/memory_efficiency").set_value(0.5)
+    app.number_input(key="make/file/launch_overhead").set_value(100.0).run()
+    app.file_uploader(key="upload").upload("tiny.onnx", data, "text/plain").run()
+    assert not app.exception
+    assert not app.error
+    source, problem = app.session_state["own_problems"].popitem()[1]
+    assert problem.n_devices == 2
+    assert problem.template.n_operators == 1
+    assert problem.durations[0, 0] == pytest.approx(0.1 + 1e3 * 2 * 2048 / (3350e9 * 0.5))
+    assert "memory efficiency 0.5" in source.teaches
+    assert "launch overhead 100 µs" in source.teaches
 
 
 def test_what_would_take_long_is_refused_before_it_is_made():

@@ -8,6 +8,7 @@ from pages.components.setup import ROOT
 from planner_core.baselines import run_baseline
 from planner_core.formats import scenario
 from planner_core.formats.native import problem_document
+from planner_core.model_files import ModelSettings
 from planner_core.problem import InputError
 from planner_core.problem.settings import Settings
 from planner_core.schedule import Plan
@@ -196,7 +197,7 @@ def test_a_bad_upload_is_one_sentence_and_loses_nothing(app, data):
 
 def test_a_large_upload_is_refused():
     with pytest.raises(InputError, match="MiB"):
-        problems.read_upload("huge.json", b" " * (50 * 2**20))
+        problems.read_upload("huge.json", b" " * (50 * 2**20), ModelSettings())
 
 
 def test_settings_give_the_same_problem_for_the_same_settings():

@@ -175,6 +175,14 @@ def test_text_can_be_read_on_the_page(theme):
         assert contrast(colour, theme.paper) >= 4.5
 
 
+def test_report_says_where_durations_come_from():
+    about = "Durations: roofline of H100 & NVLink 4"
+    chosen = [entry("1f1b")]
+    rows = [Compared(title="1F1B", problem=chosen[0].problem, schedule=chosen[0].schedule)]
+    assert "roofline of H100 &amp; NVLink 4" in report(PROBLEM, chosen, rows, about=about)
+    assert "<th>about</th>" not in report(PROBLEM, chosen, rows)
+
+
 def test_report_states_proof_settings_and_search():
     schedule = run_baseline("gpipe", PROBLEM).schedule
     rows = [Compared(title="plan", problem=PROBLEM, schedule=schedule)]

@@ -31,6 +31,13 @@ def test_the_longer_of_arithmetic_and_traffic_counts():
     assert half.milliseconds(5e12, 0, DEVICE) == pytest.approx(10250)
 
 
+def test_a_cost_model_says_its_efficiencies():
+    half = CostModel(compute_efficiency=0.5, memory_efficiency=0.7, launch_overhead=4e-6)
+    assert half.words == (
+        "compute efficiency 0.5, memory efficiency 0.7, link efficiency 0.8, launch overhead 4 µs"
+    )
+
+
 def test_collectives():
     assert IDEAL.transfer_milliseconds(1e9, LINK) == pytest.approx(1001)
     # Ring: 2 (k − 1) steps of 1/k of the data.
