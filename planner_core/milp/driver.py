@@ -6,7 +6,6 @@ second and more for 50,000 rows), so linear rows are handed to HiGHS directly.
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 import time
@@ -20,14 +19,13 @@ import pyomo.environ as pyo
 from pyomo.core.expr.numeric_expr import LinearExpression
 from pyomo.repn import generate_standard_repn
 
+from planner_core.background import background_thread, ending
+
 LOOK_EVERY = 2_000
 """Rows compiled between two looks at whether to go on."""
 
 GRACE = 1.0
 """Seconds HiGHS gets to react to an interrupt before its thread is left behind."""
-
-EXIT_GRACE = 30.0
-"""Seconds the end of the process waits for each thread that was left behind."""
 
 
 def _greet_unheard() -> None:
@@ -51,16 +49,6 @@ def _greet_unheard() -> None:
 
 
 _greet_unheard()
-
-
-_left_behind: list[threading.Thread] = []
-
-
-@atexit.register
-def _wait_for_left_behind() -> None:
-    """Let solvers end before the interpreter does: C++ aborts a process that drops them."""
-    for thread in _left_behind:
-        thread.join(EXIT_GRACE)
 
 
 @dataclass(frozen=True)
@@ -225,7 +213,7 @@ def solve(
     def interrupt(event: Any) -> None:
         if on_bound is not None:
             on_bound(float(event.data_out.mip_dual_bound))
-        if stop.is_set() or cancelled():
+        if stop.is_set() or ending.is_set() or cancelled():
             event.interrupt()
 
     def improved(event: Any) -> None:
@@ -235,7 +223,7 @@ def solve(
     for channel in (highs.cbMipInterrupt, highs.cbSimplexInterrupt, highs.cbIpmInterrupt):
         channel.subscribe(interrupt)
     highs.cbMipImprovingSolution.subscribe(improved)
-    thread = threading.Thread(target=highs.run, daemon=True, name="highs")
+    thread = background_thread(highs.run, "highs")
     thread.start()
     while thread.is_alive():
         thread.join(0.05)
@@ -243,7 +231,6 @@ def solve(
             stop.set()
             thread.join(GRACE)
             if thread.is_alive():
-                _left_behind.append(thread)
                 return MipResult("stopped", None, -np.inf)
     return _result(highs)
 

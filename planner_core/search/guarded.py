@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
+from planner_core.background import background_thread
 from planner_core.search.state import SearchState
 
 LEAVING_SECONDS = 0.3
@@ -40,7 +40,7 @@ def run_guarded(work: Callable[[], None], state: SearchState, deadline: float, n
         except BaseException as failure:
             failures.append(failure)
 
-    thread = threading.Thread(target=run, daemon=True, name=name)
+    thread = background_thread(run, name)
     thread.start()
     while thread.is_alive() and time.monotonic() < deadline and not state.cancel.is_set():
         thread.join(0.02)

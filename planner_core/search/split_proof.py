@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
+from planner_core.background import background_thread, ending
 from planner_core.bounds import Bound
 from planner_core.milp.driver import compile_model, solve
 from planner_core.milp.split_load import SplitLoadModel
@@ -20,8 +22,8 @@ from planner_core.search.state import Clock
 
 MIP = "assignment MIP over all alternatives"
 
-NEAR = 1e-6
-"""Relative tolerance of the MIP solver: values this close are not told apart."""
+NEAR = 2e-6
+"""Tolerance of the MIP solver, as a share of the model's unit: values this close count as equal."""
 
 LARGEST_MIP = 60_000
 """Ways × devices up to which the MIP is built."""
@@ -36,8 +38,9 @@ FIRST_LOOK = 0.05
 class Proposals(Protocol):
     """What the proof talks to."""
 
-    value: float
-    """Best value found so far; inf without one."""
+    @property
+    def value(self) -> float:
+        """Best value found so far; inf without one."""
 
     def propose(self, choice: dict[str, str]) -> None:
         """Take a choice worth judging."""
@@ -73,7 +76,7 @@ class SplitProof:
         self._leave = threading.Event()
         timed = split.problem.objective.primary == "period"
         work = self._assign if timed else self._plan_least
-        self._thread = threading.Thread(target=work, daemon=True, name="proof over alternatives")
+        self._thread = background_thread(work, "proof over alternatives")
 
     def __enter__(self) -> SplitProof:
         self._thread.start()
@@ -83,8 +86,14 @@ class SplitProof:
         self._leave.set()
         self._thread.join(1.0)
 
+    def wait(self, enough: Callable[[], bool]) -> None:
+        """Wait until the proof is complete, or what is proved is enough, or time is up."""
+        while self._thread.is_alive() and not (enough() or self._stopped()):
+            self._thread.join(0.05)
+
     def _stopped(self) -> bool:
-        return self._leave.is_set() or self.cancel.is_set() or self.clock.remaining <= 0
+        told = self._leave.is_set() or self.cancel.is_set() or ending.is_set()
+        return told or self.clock.remaining <= 0
 
     def _raise(self, value: float, name: str) -> None:
         if value > self.value and not self._leave.is_set():
@@ -116,7 +125,7 @@ class SplitProof:
 
         def bounded(bound: float) -> None:
             if np.isfinite(bound):
-                self._raise(bound * (1 - NEAR) * high / count, MIP)
+                self._raise((bound - NEAR) * high / count, MIP)
 
         result = solve(
             compiled,
@@ -130,9 +139,8 @@ class SplitProof:
             self._raise(high / count, MIP)
         elif result.status == "optimal":
             # A value as near as the solver can tell counts as reached.
-            proved = result.bound * high / count
-            near = self.search.value <= proved * (1 + NEAR)
-            self._raise(self.search.value if near else proved * (1 - NEAR), MIP)
+            near = self.search.value <= (result.bound + NEAR) * high / count
+            self._raise(self.search.value if near else (result.bound - NEAR) * high / count, MIP)
 
     def _plan_least(self) -> None:
         """Plan the least of all choices; what is proved of it holds for every one."""
