@@ -7,13 +7,13 @@ once a schedule of it, in memory and within the budgets, has passed the validato
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
+from planner_core.background import background_thread
 from planner_core.bounds import period_bound, transfer_bound
 from planner_core.bounds.packing import packing_bound
 from planner_core.milp.driver import MipResult, compile_model, solve
@@ -61,7 +61,7 @@ class _AssignmentSearch:
         self.moved = float(budgets.get("transfer", np.inf))
         self.realiser = Realiser(state)
         self.forbidden: list[IntArray] = []
-        self.random = np.random.default_rng(0)
+        self.random = np.random.default_rng(state.options.seed)
         self.pieces: Pieces = pieces_of(self.problem)
 
     def run(self) -> None:
@@ -89,7 +89,7 @@ class _AssignmentSearch:
         if self._size() > LARGEST_MIP:
             self._anneal(state.clock.remaining)
             return
-        prover = threading.Thread(target=self._prove, name=MIP, daemon=True)
+        prover = background_thread(self._prove, MIP)
         prover.start()
         if not tiny:
             prover.join(0.2 * state.clock.remaining)
@@ -125,7 +125,7 @@ class _AssignmentSearch:
         state = self.state
         state.enter("annealing of the assignment")
         deadline = time.monotonic() + seconds
-        limit, seed = self.pieces.limit.copy(), 0
+        limit, seed = self.pieces.limit.copy(), self._next_seed()
         while time.monotonic() < deadline and not state.stopped():
             goal = "volume" if self.volume else "load"
             annealer = AssignmentAnnealer(
@@ -149,7 +149,10 @@ class _AssignmentSearch:
             lacking = self.realiser.lacking(self.pieces.operators(refused[-1]))
             if not lacking.any():
                 lacking = 0.05 * limit
-            limit, seed = np.maximum(limit - lacking, 0.5 * limit), seed + 1
+            limit, seed = np.maximum(limit - lacking, 0.5 * limit), self._next_seed()
+
+    def _next_seed(self) -> int:
+        return int(self.random.integers(2**31))
 
     def _stop_annealing(self, refused: list[IntArray]) -> bool:
         return bool(refused) or self.state.stopped()

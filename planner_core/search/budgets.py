@@ -67,7 +67,13 @@ def _start_within(
         state.enter(f"placement by {measure}: {event.phase}", event.model_size)
 
     inner = SearchState(
-        relaxed, measure, state.clock.until(share), state.cancel, relay, target=budget
+        relaxed,
+        measure,
+        state.clock.until(share),
+        state.cancel,
+        relay,
+        target=budget,
+        options=state.options,
     )
     search_assignment(inner)
     if inner.impossible or inner.empty:
@@ -76,4 +82,6 @@ def _start_within(
     if inner.schedule is not None:
         fixed = replace(problem.with_placement(inner.schedule.device), objective=problem.objective)
         clock = state.clock.until(FIRST)
-        search_makespan(SearchState(fixed, "makespan", clock, state.cancel, relay))
+        search_makespan(
+            SearchState(fixed, "makespan", clock, state.cancel, relay, options=state.options)
+        )

@@ -151,6 +151,7 @@ def _quick_schedules(inner: SearchState) -> list[tuple[str, Schedule]]:
             inner.problem,
             inner.schedule,
             deadline=inner.clock.deadline,
+            seed=inner.options.seed,
             cancelled=inner.stopped,
         )
         found.append(("local search", better))

@@ -50,6 +50,7 @@ def search_next_levels(first: SearchState) -> Plan:
         if state.schedule is None:
             return replace(found, status="feasible")
         search_measure(state)
+        state.close()
         last, proved = state, proved and state.optimal
     assert last.schedule is not None
     return replace(

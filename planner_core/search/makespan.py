@@ -8,6 +8,7 @@ from itertools import chain
 
 import numpy as np
 
+from planner_core.background import background_thread
 from planner_core.baselines import compiled_templates, expert_schedules, quick_templates
 from planner_core.bounds import makespan_bounds
 from planner_core.problem import InputError, Problem
@@ -41,6 +42,9 @@ SEARCHING = 0.9
 OTHER_SEED = 1_000
 """Seed of the second local search, far from those the first will use."""
 
+SEED_STRIDE = 1_000_000
+"""Runs of one seed of the options use fewer seeds of their own than that."""
+
 MIP_OPERATORS = 6000
 """Graphs above this size are left to heuristics and bounds: the model would not fit."""
 
@@ -48,17 +52,19 @@ MIP_OPERATORS = 6000
 def search_makespan(state: SearchState) -> None:
     """Improve incumbent and bound of ``state`` until it is content, or late, or cancelled."""
     if not run_guarded(lambda: _search(state), state, state.clock.deadline, "makespan search"):
-        state.on_progress = None
+        state.close()
 
 
 def _search(state: SearchState) -> None:
     """Improve incumbent and bound.
 
-    The order: bounds (they decide what is worth asking), expert schedules and quick templates
-    (a plan is never worse than the best of them that fits), the MIP at the bound, and compiled
-    local search beside the MIP on the second core.
+    The order: a first schedule, bounds (they decide what is worth asking), expert schedules and
+    quick templates (a plan is never worse than the best of them that fits), the MIP at the
+    bound, and compiled local search beside the MIP on the second core.
     """
     problem = state.problem
+    if state.schedule is None:
+        offer_first(state)
     state.enter("bounds")
     for bound in makespan_bounds(problem):
         state.raise_bound(bound.value, bound.name)
@@ -127,7 +133,7 @@ def search_exactly(state: SearchState, seconds: float) -> None:
         if search_placements(state, seconds, done.is_set):
             done.set()
 
-    placing = threading.Thread(target=place, daemon=True, name="search over placements")
+    placing = background_thread(place, "search over placements")
     placing.start()
     with _LocalSearch(state) as local:
         while not (state.stopped() or done.is_set()) and local.thread.is_alive():
@@ -161,6 +167,18 @@ def _horizon_search(state: SearchState) -> HorizonSearch | None:
     search = HorizonSearch(state, question, serial_makespan(problem))
     search.round_bound()
     return search
+
+
+def offer_first(state: SearchState) -> None:
+    """Offer list schedules until one fits: bounds take long, and end no search that has nothing."""
+    if state.problem.graph.n_operators > LISTED_FIRST:
+        return
+    from planner_core.baselines.list_scheduling import list_schedules
+
+    state.enter("first schedules")
+    for name, schedule in list_schedules(state.problem):
+        if state.offer(schedule, name) or state.cancel.is_set():
+            return
 
 
 def offer_compiled_templates(state: SearchState) -> None:
@@ -198,10 +216,10 @@ class _LocalSearch:
     """Runs compiled local search in a thread beside the MIP (its code releases the GIL)."""
 
     def __init__(self, state: SearchState, seed: int = 0) -> None:
-        self.state, self.seed = state, seed
+        self.state, self.seed = state, state.options.seed * SEED_STRIDE + seed
         self.leave = threading.Event()
         self.improved = time.monotonic()
-        self.thread = threading.Thread(target=self._run, daemon=True, name="local search")
+        self.thread = background_thread(self._run, "local search")
 
     def __enter__(self) -> _LocalSearch:
         self.thread.start()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
+from planner_core.baselines import expert_schedules, quick_templates
 from planner_core.baselines.first_schedules import first_schedules
 from planner_core.problem import Problem, check_problem
 from planner_core.schedule import Plan
 from planner_core.search.progress import Cancellation, OnProgress, Options
 from planner_core.search.state import SearchState, new_state
+
+LATE_OPERATORS = 5_000
+"""Graphs up to this size get a list schedule even when time is up with nothing found."""
 
 
 def plan(
@@ -51,8 +56,7 @@ def plan(
     state.problem = _with_memory_budget(problem)
     # Before the imports: on a fresh machine those and the first compilation take seconds.
     state.enter("first schedules")
-    for name, schedule in first_schedules(state.problem):
-        state.offer(schedule, name)
+    _offer_first(state)
 
     from planner_core.search.infeasible import why_infeasible
     from planner_core.search.levels import FIRST_LEVEL, search_next_levels
@@ -65,11 +69,44 @@ def plan(
         state.clock = whole.until(FIRST_LEVEL)
     search_measure(state)
     state.clock = whole
+    if state.schedule is None and not (state.empty or state.impossible):
+        state = _late(state)
     if state.schedule is not None:
+        state.close()
         return replace(search_next_levels(state), problem=problem)
     if state.empty or state.impossible:
         return _infeasible(state, problem, None)
     return replace(state.plan(), problem=problem)
+
+
+def _offer_first(state: SearchState) -> None:
+    """Offer what needs no compiled code: a search begins with a schedule wherever it can."""
+    for name, schedule in first_schedules(state.problem):
+        state.offer(schedule, name)
+    if state.schedule is None:  # too little memory for them; experts are made for that
+        for name, schedule in chain(
+            expert_schedules(state.problem), quick_templates(state.problem)
+        ):
+            if state.offer(schedule, name):
+                return
+
+
+def _late(state: SearchState) -> SearchState:
+    """Look for a first schedule after the time limit: a moment late is better than with nothing."""
+    from planner_core.search.makespan import offer_first
+
+    again = SearchState(
+        state.problem,
+        state.measure_name,
+        state.clock,
+        state.cancel,
+        state.on_progress,
+        options=state.options,
+    )
+    again.bound, again.proved_by = state.bound, state.proved_by
+    if state.problem.graph.n_operators <= LATE_OPERATORS and not state.cancel.is_set():
+        offer_first(again)
+    return again
 
 
 def search_measure(state: SearchState) -> None:

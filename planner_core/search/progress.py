@@ -6,8 +6,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from planner_core.problem import InputError, Problem
 from planner_core.problem.settings import check_merging
 from planner_core.schedule import Schedule, relative_gap
+
+SEEDS = 2**31
+"""Number of seeds there are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +23,9 @@ class Options:
     time_limit : float
         Wall-clock seconds, everything included.
     seed : int
-        Of every random choice; equal seeds repeat the same choices (not the same timing).
+        Of every random choice of the local searches. Equal seeds begin the same sequence of
+        random numbers; how far it is followed, and how fast annealing cools, is up to the clock,
+        so equal seeds give the same plan only where the search ends before its time does.
     merging : str
         ``automatic``, ``none`` or the heuristic by which operators are merged before the
         search, see :data:`~planner_core.problem.settings.MERGINGS`. A plan of the merged graph
@@ -32,7 +38,7 @@ class Options:
     Raises
     ------
     InputError
-        If the merging is unknown or its cap negative.
+        If the merging is unknown, its cap negative or the seed out of range.
     """
 
     time_limit: float = 60.0
@@ -42,6 +48,8 @@ class Options:
 
     def __post_init__(self) -> None:
         check_merging(self.merging, self.merging_cap)
+        if not 0 <= self.seed < SEEDS:
+            raise InputError(f"the seed is {self.seed}; it must lie between 0 and {SEEDS - 1}")
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,8 @@ class Progress:
         Of the programme being solved.
     merged_operators : int or None
         Operators left after merging, where merging took place.
+    problem : Problem or None
+        Of the schedule, if it is not the one that is searched: operators may have alternatives.
     """
 
     phase: str
@@ -84,6 +94,7 @@ class Progress:
     proved_by: str | None = None
     model_size: ModelSize | None = None
     merged_operators: int | None = None
+    problem: Problem | None = None
 
     @property
     def gap(self) -> float | None:

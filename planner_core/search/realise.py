@@ -127,7 +127,13 @@ class Realiser:
             self.state.enter(f"schedule of an assignment: {event.phase}", event.model_size)
 
         inner = SearchState(
-            plain, "makespan", Clock(now, deadline), self.state.cancel, relay, target=budget
+            plain,
+            "makespan",
+            Clock(now, deadline),
+            self.state.cancel,
+            relay,
+            target=budget,
+            options=self.state.options,
         )
         search_makespan(inner)
         return inner

@@ -145,6 +145,7 @@ def _improve_order(state: SearchState, deadline: float) -> None:
         schedule,
         deadline=min(deadline, state.clock.deadline),
         target=max(state.bound, state.target),
+        seed=state.options.seed,
         on_improve=offer,
         cancelled=state.stopped,
     )
@@ -211,7 +212,13 @@ class _Rival:
         """Go on with the cells until the deadline; offer what comes of it."""
         now = time.monotonic()
         every = self.cells.full.graph.n_operators <= EXPANDED_OPERATORS
-        inner = SearchState(self.cells.problem, "makespan", Clock(now, deadline), state.cancel)
+        inner = SearchState(
+            self.cells.problem,
+            "makespan",
+            Clock(now, deadline),
+            state.cancel,
+            options=state.options,
+        )
         inner.bound, inner.proved_by = self.bound, self.proved_by
         if self.best is not None:
             inner.offer(*self.best)

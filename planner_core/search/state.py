@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner_core.background import ending
 from planner_core.problem import RELATIVE_TOLERANCE, Problem
 from planner_core.schedule import Plan, Schedule, measure, proves_optimal, validate
 from planner_core.search.progress import Cancellation, ModelSize, OnProgress, Options, Progress
@@ -81,6 +82,7 @@ class SearchState:
         self.found_by: str | None = None
         self.proved_by: str | None = None
         self.phase = "start"
+        self.closed = False
         self._lock = threading.RLock()
 
     def offer(self, schedule: Schedule, found_by: str) -> bool:
@@ -89,7 +91,7 @@ class SearchState:
         if not value < self.value or validate(self.problem, schedule):
             return False
         with self._lock:
-            if not value < self.value:
+            if self.closed or not value < self.value:
                 return False
             self.schedule, self.value, self.found_by = schedule, value, found_by
             self.emit(schedule=schedule)
@@ -98,7 +100,7 @@ class SearchState:
     def raise_bound(self, bound: float, proved_by: str) -> None:
         """Take a proved lower bound if it is better."""
         with self._lock:
-            if bound > self.bound:
+            if bound > self.bound and not self.closed:
                 self.bound, self.proved_by = bound, proved_by
                 self.emit()
 
@@ -113,6 +115,11 @@ class SearchState:
             self.phase = phase
             self.emit(model_size=model_size, merged_operators=merged_operators)
 
+    def close(self) -> None:
+        """Take and tell nothing more: threads that were left behind may still be at work."""
+        with self._lock:
+            self.closed = True
+
     def emit(
         self,
         schedule: Schedule | None = None,
@@ -120,7 +127,7 @@ class SearchState:
         merged_operators: int | None = None,
     ) -> None:
         """Send one progress event."""
-        if self.on_progress is None:
+        if self.on_progress is None or self.closed:
             return
         self.on_progress(
             Progress(
@@ -157,9 +164,11 @@ class SearchState:
         return self.schedule is not None and self.value <= self.target
 
     def stopped(self) -> bool:
-        """Whether to stop: proved, at the target, out of reach, cancelled or late."""
+        """Whether to stop: proved, at the target, out of reach, closed, cancelled or late."""
         return (
-            self.cancel.is_set()
+            self.closed
+            or self.cancel.is_set()
+            or ending.is_set()
             or self.empty
             or self.optimal
             or self.satisfied

@@ -1,13 +1,18 @@
 """The one way in: values, proofs, cancellation, time, progress, and what cannot be done."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from planner_core.problem import Objective
+from planner_core.baselines.list_scheduling import list_schedules
+from planner_core.problem import InputError, Objective, Problem, build_cluster, build_graph
 from planner_core.schedule import validate
-from planner_core.search import Cancellation, Options, plan
+from planner_core.search import Cancellation, Options, local_search, makespan, plan, planner
+from planner_core.search.state import new_state
 from planner_core.workloads.pipeline import pipeline
 from tests.brute_force import shorter_schedule
 
@@ -60,11 +65,64 @@ def test_cancelled_before_it_begins():
         assert not validate(HARD, found.schedule)
 
 
-def test_a_short_time_still_gives_a_schedule():
-    found = plan(HARD, Options(time_limit=0.5))
+@pytest.mark.parametrize("seconds", [0.5, 0.2, 0.01])
+def test_a_short_time_still_gives_a_schedule(seconds):
+    found = plan(HARD, Options(time_limit=seconds))
     assert found.schedule is not None
     assert not validate(HARD, found.schedule)
     assert found.lower_bound <= found.value
+
+
+def crowded() -> Problem:
+    """Four pairs on one device whose memory holds one tensor: no pipeline, no plain order fits."""
+    return Problem(
+        template=build_graph(
+            [{"id": f"{what}{i}", "duration": 1.0} for what in "ab" for i in range(4)],
+            [
+                {"id": f"t{i}", "producer": f"a{i}", "consumers": [f"b{i}"], "size": 1.0}
+                for i in range(4)
+            ],
+        ),
+        cluster=build_cluster([{"id": "d", "memory": 1.0}]),
+    )
+
+
+@pytest.mark.parametrize("problem", [HARD, crowded()])
+def test_a_schedule_comes_before_the_bounds_that_take_long(problem, monkeypatch):
+    events, known = [], []
+
+    def slow(problem):
+        known.append(any(event.schedule is not None for event in events))
+        return []
+
+    monkeypatch.setattr(makespan, "makespan_bounds", slow)
+    plan(problem, Options(time_limit=1.0), on_progress=events.append)
+    assert known[0]
+
+
+def test_a_search_that_ends_with_nothing_gets_a_list_schedule(monkeypatch):
+    monkeypatch.setattr(planner, "search_measure", lambda state: None)
+    events = []
+    found = plan(crowded(), Options(time_limit=0.1), on_progress=events.append)
+    assert found.value == 8.0
+    assert events[-1].schedule is found.schedule
+
+
+def test_what_is_left_behind_changes_nothing_after_the_end(monkeypatch):
+    """The plan that is returned is the last one that was told of."""
+    states = []
+    monkeypatch.setattr(planner, "search_measure", states.append)
+    events = []
+    found = plan(HARD, Options(time_limit=600.0), on_progress=events.append)
+    told = len(events)
+    [state] = states
+    assert state.stopped()
+    state.value = np.inf
+    assert not state.offer(found.schedule, "left behind")
+    state.raise_bound(1.0, "left behind")
+    state.enter("left behind")
+    assert len(events) == told
+    assert state.bound == found.lower_bound
 
 
 @pytest.mark.parametrize("problem", [pipeline(2, 3, "v", memory=2), HARD])
@@ -99,3 +157,49 @@ def test_a_makespan_budget_that_cannot_do_names_the_bound():
     assert (found.status, found.schedule) == ("infeasible", None)
     assert "the budget for makespan is 12, 1 too little" in found.reason
     assert "at least 13" in found.reason
+
+
+def test_the_seed_reaches_the_local_search(monkeypatch):
+    problem, seeds = pipeline(2, 3, backward=2.0, transfer=0.3), []
+
+    def improve(*_, seed=None, **__):
+        seeds.append(seed)
+        raise InputError("enough")
+
+    monkeypatch.setattr(local_search, "improve", improve)
+    for seed in (0, 7):
+        state = new_state(problem, Options(time_limit=5.0, seed=seed), None, None)
+        with makespan._LocalSearch(state) as local:
+            state.offer(next(iter(list_schedules(problem)))[1], "list")
+            local.thread.join(5.0)
+    assert seeds == [0, 7 * makespan.SEED_STRIDE]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_a_seed_out_of_range_is_refused(seed):
+    with pytest.raises(InputError, match=f"the seed is {seed}; it must lie between 0 and"):
+        Options(seed=seed)
+
+
+AT_EXIT = """
+from planner_core.search import Options, plan
+from planner_core.workloads import pipeline
+
+plan(pipeline(8, 20, "bidirectional", transfer=0.3, memory=9), Options(time_limit=0.05))
+"""
+
+
+def test_a_process_ends_well_while_threads_are_left_behind(tmp_path):
+    """Compiled code still at work must not abort the process: its cache is empty here."""
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", AT_EXIT],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / str(i))},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(4)
+    ]
+    ends = [(*run.communicate(timeout=300), run.returncode) for run in runs]
+    assert ends == [("", "", 0)] * 4
