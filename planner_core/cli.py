@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from planner_core import commands
 from planner_core.problem import InfeasibleError, PlannerError
+from planner_core.timed_search import EXIT_INTERRUPTED
 
 LONGEST_TIME_LIMIT = 7 * 24 * 3600.0
 
@@ -60,7 +61,7 @@ def _guarded(parsed: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return commands.EXIT_VIOLATIONS
     except KeyboardInterrupt:
-        return _complain("stopped", commands.EXIT_INTERRUPTED)
+        return _complain("stopped", EXIT_INTERRUPTED)
     except MemoryError:
         return _complain(
             "this machine has too little memory for the problem", commands.EXIT_NOTHING_FOUND

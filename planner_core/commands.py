@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from types import FrameType
 from typing import TYPE_CHECKING, Any
+
+from planner_core.timed_search import timed_search
 
 if TYPE_CHECKING:
     from planner_core.baselines import BaselineResult
     from planner_core.problem import Problem
-    from planner_core.problem.alternatives import SplitProblem
     from planner_core.schedule import Plan
-    from planner_core.search.progress import Progress
 
 EXIT_DONE, EXIT_VIOLATIONS, EXIT_BAD_INPUT, EXIT_INFEASIBLE, EXIT_NOTHING_FOUND = range(5)
 EXIT_FAULT = 70
-EXIT_INTERRUPTED = 130
-
-SEARCH_THREAD = "search"
-"""Name of the thread a search runs in."""
-
-_GRACE = 0.05
-"""Share of the time limit a search may overrun before the best it told of is taken."""
 
 _CODES = {
     "optimal": EXIT_DONE,
@@ -49,7 +38,7 @@ def plan(args: argparse.Namespace) -> int:
     split = read_alternatives_file(args.problem)
     if split is not None:
         split = replace(split, problem=problem)
-    result = _searched(args, problem, split)
+    result = timed_search(args, problem, split)
     if args.output:
         write_plan(result, args.output)
         if split is not None:
@@ -80,7 +69,7 @@ def compare(args: argparse.Namespace) -> int:
         name for name, _, reason in available_experts(problem) if reason is None
     ]
     rows = [_baseline_row(name, problem, run_expert) for name in dict.fromkeys(names)]
-    result = _searched(args, problem)
+    result = timed_search(args, problem)
     print(problem.name)
     print(table(_COMPARED, [_plan_row(result), *(row(result.lower_bound) for row in rows)]))
     if result.schedule is None:
@@ -240,118 +229,6 @@ def _problem(args: argparse.Namespace) -> Problem:
     if args.memory is not None or args.objective or args.budget:
         check_problem(problem)
     return problem
-
-
-def _searched(
-    args: argparse.Namespace, problem: Problem, split: SplitProblem | None = None
-) -> Plan:
-    """Search in a thread, so that this one can draw progress, answer Ctrl-C and keep the time."""
-    from planner_core import search
-    from planner_core.console import ProgressLine, wait_for
-    from planner_core.search.progress import Cancellation, Options
-
-    left = args.time_limit - (time.monotonic() - args.started)
-    line, cancel = ProgressLine(left), Cancellation()
-    events: list[Progress] = []
-    answer: list[Plan] = []
-    fault: list[BaseException] = []
-
-    def tell(event: Progress) -> None:
-        events.append(event)
-        line(event)
-
-    options = Options(
-        time_limit=max(left, 0.01),
-        seed=args.seed,
-        merging=args.merging,
-        merging_cap=args.merging_cap,
-    )
-
-    def work() -> None:
-        try:
-            if split is None:
-                answer.append(search.plan(problem, options, on_progress=tell, cancel=cancel))
-                return
-            from planner_core.search.alternatives import plan_split
-
-            # Its schedules are of other operators, so they cannot stand in for a late answer.
-            left_now = args.time_limit - (time.monotonic() - args.started)  # the import took some
-            left_options = replace(options, time_limit=max(left_now, 0.01))
-            chosen = plan_split(
-                split, left_options, lambda event: tell(replace(event, schedule=None)), cancel
-            )
-            answer.append(chosen.plan)
-        except BaseException as error:
-            fault.append(error)
-
-    with _stop_on_interrupt(cancel):
-        thread = threading.Thread(target=work, name=SEARCH_THREAD, daemon=True)
-        thread.start()
-        ended = wait_for(thread, line.redraw, args.started + args.time_limit * (1 + _GRACE))
-    line.close()
-    if fault:
-        raise fault[0]
-    if not ended:
-        cancel.set()
-    result = answer[0] if answer else _best_announced(problem, events)
-    return replace(result, seconds=time.monotonic() - args.started)
-
-
-def _best_announced(problem: Problem, events: Sequence[Progress]) -> Plan:
-    """Return the best plan a search told of that did not come back in time.
-
-    A solver that is deep inside one step cannot always be stopped; the time limit holds all the
-    same.
-    """
-    from planner_core.schedule import Plan, measure, proves_optimal, validate
-
-    # The newest events come last; take nothing on trust.
-    schedule, found_by = next(
-        (
-            (event.schedule, event.found_by)
-            for event in reversed(events)
-            if event.schedule is not None and not validate(problem, event.schedule)
-        ),
-        (None, None),
-    )
-    bounds = [(e.lower_bound, e.proved_by) for e in events if e.lower_bound is not None]
-    bound, proved_by = max(bounds, default=(None, None), key=lambda pair: pair[0])
-    if schedule is None and bound == float("inf"):
-        # The proof came in time, only the search for a limit that works did not.
-        return Plan(problem=problem, status="infeasible", reason=events[-1].proved_by)
-    if schedule is None:
-        return Plan(problem=problem, status="unknown", lower_bound=bound, proved_by=proved_by)
-    value = measure(problem.objective.primary, problem, schedule)
-    return Plan(
-        problem=problem,
-        status="optimal" if bound is not None and proves_optimal(value, bound) else "feasible",
-        schedule=schedule,
-        value=value,
-        lower_bound=bound,
-        proved_by=proved_by,
-        found_by=found_by,
-    )
-
-
-@contextmanager
-def _stop_on_interrupt(cancel: threading.Event) -> Iterator[None]:
-    """First Ctrl-C: stop and keep the best so far. Second: leave at once."""
-
-    def answer(signum: int, frame: FrameType | None) -> None:
-        if cancel.is_set():
-            # The search may be deep inside the solver, which an exception would not reach.
-            os._exit(EXIT_INTERRUPTED)
-        cancel.set()
-        print("\nstopping; the best plan so far is kept", file=sys.stderr, flush=True)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, answer)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 _COMPARED = (

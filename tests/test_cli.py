@@ -11,12 +11,13 @@ from dataclasses import replace
 
 import pytest
 
-from planner_core import search
+from planner_core import search, timed_search
 from planner_core.cli import main
 from planner_core.formats.native import read_problem, write_problem
 from planner_core.formats.plan_file import write_plan
 from planner_core.problem import InfeasibleError
 from planner_core.schedule import Plan, simulate
+from planner_core.search import every_choice
 from planner_core.search.progress import Progress
 from planner_core.workloads import pipeline
 
@@ -257,6 +258,7 @@ def test_settings_change_the_problem(problem_file, capsys, stub):
         (["--time-limit", "0"], "'0' is not a number of seconds above 0"),
         (["--time-limit", "inf"], "'inf' is not a number of seconds"),
         (["--seed", "x"], "invalid int value"),
+        (["--seed=-1"], "the seed is -1; it must lie between 0 and"),
     ],
 )
 def test_bad_settings(flags, message, problem_file, capsys, stub):
@@ -420,7 +422,24 @@ def test_a_search_that_overruns_loses_nothing_it_told(problem_file, capsys, stub
     assert "gap          20.00 %" in out
 
 
-def test_a_search_that_overruns_with_nothing_found(problem_file, capsys, stub):
+def test_a_late_first_schedule_is_waited_for(problem_file, capsys, stub):
+    released = threading.Event()
+
+    def answer(problem, tell, cancel):
+        time.sleep(0.5)  # imports, say
+        tell(Progress(phase="list", elapsed=0.5, schedule=solved(problem).schedule, incumbent=5.0))
+        assert released.wait(60)
+        return solved(problem)
+
+    stub(answer)
+    code, out, _ = run(capsys, "plan", problem_file, "--time-limit", 0.1)
+    released.set()
+    assert code == 0
+    assert "makespan     5 ms" in out
+
+
+def test_a_search_that_overruns_with_nothing_found(problem_file, capsys, stub, monkeypatch):
+    monkeypatch.setattr(timed_search, "FIRST_SCHEDULE", 0.1)
     released = threading.Event()
     stub(lambda problem, tell, cancel: released.wait(60) and solved(problem))
     code, _, err = run(capsys, "plan", problem_file, "--time-limit", 0.3)
@@ -466,5 +485,16 @@ def test_plan_of_a_file_with_alternatives_keeps_the_problem_it_chose(tmp_path, c
     source, plan_file = tmp_path / "piper.json", tmp_path / "plan.json"
     source.write_text(json.dumps(PIPER))
     assert main(["plan", str(source), "--time-limit", "5", "--output", str(plan_file)]) == 0
+    assert json.loads(plan_file.read_text())["objective"]["value"] == 5.0
+    assert main(["check", str(tmp_path / "plan.problem.json"), str(plan_file)]) == 0
+
+
+def test_a_late_answer_of_alternatives_is_the_best_choice_told_of(tmp_path, capsys, monkeypatch):
+    """What a search of alternatives tells of are schedules of another problem."""
+    monkeypatch.setattr(every_choice, "plan", lambda *_: threading.Event().wait(20))
+    source, plan_file = tmp_path / "piper.json", tmp_path / "plan.json"
+    source.write_text(json.dumps(PIPER))
+    flags = ("--time-limit", "0.5", "--output", str(plan_file))
+    assert main(["plan", str(source), *flags]) == 0
     assert json.loads(plan_file.read_text())["objective"]["value"] == 5.0
     assert main(["check", str(tmp_path / "plan.problem.json"), str(plan_file)]) == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 
@@ -11,12 +10,11 @@ from planner_core.bounds.alternatives import measure_bound
 from planner_core.problem import InputError, Problem
 from planner_core.problem.alternatives import SplitProblem
 from planner_core.schedule import Plan, proves_optimal
+from planner_core.search.choices import BestOfChoices, Choice, all_choices
 from planner_core.search.infeasible import why_infeasible
 from planner_core.search.planner import plan
-from planner_core.search.progress import Cancellation, OnProgress, Options, Progress
+from planner_core.search.progress import Cancellation, Options, Progress
 from planner_core.search.state import Clock
-
-Choice = dict[str, str]
 
 SHORTEST = 0.5
 """Seconds a choice gets at least."""
@@ -59,7 +57,7 @@ class EveryChoice:
     split : SplitProblem
     options : Options
     clock : Clock
-    on_progress : callable or None
+    told : BestOfChoices
     cancel : threading.Event
     """
 
@@ -68,11 +66,11 @@ class EveryChoice:
         split: SplitProblem,
         options: Options,
         clock: Clock,
-        on_progress: OnProgress | None,
+        told: BestOfChoices,
         cancel: Cancellation,
     ) -> None:
         self.split, self.options, self.clock = split, options, clock
-        self.on_progress, self.cancel = on_progress, cancel
+        self.told, self.cancel = told, cancel
 
     def run(self) -> tuple[Plan, Choice]:
         """Return the best plan, with a bound over all choices, and its choice.
@@ -84,26 +82,26 @@ class EveryChoice:
         """
         candidates = self._candidates()
         best: _Candidate | None = None
+        one = len(self.split.problem.objective.minimize) == 1
         while not self.cancel.is_set():
             value = np.inf if best is None else _value(best.plan)
+            if one:  # further measures need a search even where the first is proved
+                value = min(value, self.told.value)
             open_ = [c for c in candidates if self._is_open(c, value)]
-            if not open_ or (self.clock.remaining < SHORTEST and best is not None):
+            if not open_ or (self.clock.remaining < SHORTEST and self.told.found is not None):
                 break
             # What has had least time comes first, so that each is looked at before any is proved.
             candidate = min(open_, key=lambda c: (c.planned, c.bound))
-            candidate.take(self._planned(candidate, len(open_), value, candidates))
-            if candidate.plan is not None and _value(candidate.plan) < value:
+            candidate.take(self._planned(candidate, len(open_), candidates))
+            if candidate.plan is not None and (best is None or _value(candidate.plan) < value):
                 best = candidate
             if self.clock.remaining <= 0:
                 break
         return self._answer(candidates, best)
 
     def _candidates(self) -> list[_Candidate]:
-        names = list(self.split.alternatives)
-        ways = [[way.id for way in row] for row in self.split.alternatives.values()]
         found, fault = [], InputError("there is no choice of alternatives")
-        for ids in product(*ways):
-            choice = dict(zip(names, ids, strict=True))
+        for choice in all_choices(self.split):
             try:
                 found.append(_Candidate(choice, self.split.expand(choice)))
             except InputError as error:  # more shards than devices
@@ -119,29 +117,18 @@ class EveryChoice:
             return False
         return np.isinf(value) or not proves_optimal(value, min(candidate.bound, value))
 
-    def _planned(
-        self, candidate: _Candidate, n_open: int, value: float, candidates: list[_Candidate]
-    ) -> Plan:
+    def _planned(self, candidate: _Candidate, n_open: int, candidates: list[_Candidate]) -> Plan:
         """Plan a choice for a share of the time left."""
         share = 1.0 if n_open == 1 else max(1.0 / n_open, PATIENCE if n_open < 4 else 0.0)
         seconds = max(SHORTEST, share * self.clock.remaining)
 
+        take = self.told.relay(candidate.choice, candidate.problem)
+
         def relay(event: Progress) -> None:
-            if self.on_progress is None:
-                return
-            mine = np.inf if event.incumbent is None else event.incumbent
-            others = [c.bound for c in candidates if c is not candidate]
-            bound = min([event.lower_bound or 0.0, *others])
-            shown = min(mine, value)
-            self.on_progress(
-                replace(
-                    event,
-                    elapsed=self.clock.elapsed,
-                    incumbent=None if np.isinf(shown) else shown,
-                    lower_bound=min(bound, shown),
-                    schedule=event.schedule if mine < value else None,
-                )
-            )
+            bounds = [(c.bound, c.proved_by) for c in candidates if c is not candidate]
+            bounds.append((max(candidate.bound, event.lower_bound or 0.0), event.proved_by))
+            self.told.raise_bound(*min(bounds, key=lambda row: row[0]))
+            take(event)
 
         options = replace(self.options, time_limit=min(seconds, max(0.1, self.clock.remaining)))
         return plan(candidate.problem, options, relay, self.cancel)
