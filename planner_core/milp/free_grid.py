@@ -117,8 +117,8 @@ def least_delays(problem: Problem) -> FloatArray:
     times = transfer_times(problem)
     if problem.cluster.staged:
         copies = (~problem.cluster.host).astype(float)
-        linked = np.isfinite(times)
-        times[linked] = (times * (copies[:, None] + copies[None, :]))[linked]
+        both = np.broadcast_to(copies[:, None] + copies[None, :], times.shape)
+        np.multiply(times, both, out=times, where=np.isfinite(times))
     return times
 
 
