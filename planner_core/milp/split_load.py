@@ -17,7 +17,8 @@ import pyomo.environ as pyo
 
 from planner_core.milp.free_grid import interchangeable_devices
 from planner_core.milp.steps import StepModel, Term
-from planner_core.problem.alternatives import Alternative, SplitProblem, held_sizes
+from planner_core.problem.alternatives import Alternative, SplitProblem
+from planner_core.problem.expansion import held_sizes
 from planner_core.problem.graph import FloatArray
 
 SLACK = 1e-9
