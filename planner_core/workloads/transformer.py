@@ -243,7 +243,11 @@ class Blocks:
         return network("combine", [inside], float(layer.activation))
 
     def all_reduce(self, source: str, stage: int | None, block: str) -> str:
-        """Add the all-reduce of the tensor-parallel group, if there is one."""
+        """Add the all-reduce of the tensor-parallel group, if there is one.
+
+        Its backward part stands for the all-reduce that Megatron-LM has at the other end of the
+        block, where the gradient leaves it: as many of the same size.
+        """
         layer = self.layer
         if layer.tensor_parallel == 1:
             return source
@@ -286,9 +290,9 @@ def transformer(
 
     The embedding (vocabulary × hidden weights, a look-up) and the output layer (a product of
     tokens × hidden × vocabulary) weigh what they weigh. Weights of norms and biases, below a
-    thousandth of the rest, are left out. Saved activations follow Korthikanti et al. 2022,
-    "Reducing Activation Recomputation", without dropout and with fused attention: 32 bytes per
-    token and hidden unit of a dense layer.
+    thousandth of the rest, and of positions (they are rotary) are left out. Saved activations
+    follow Korthikanti et al. 2022, "Reducing Activation Recomputation", without dropout and with
+    fused attention: 32 bytes per token and hidden unit of a dense layer.
 
     Parameters
     ----------
@@ -345,6 +349,7 @@ def transformer(
         parameters={"embedding": share * hidden},
         stage=None if stages is None else 0,
     )
+    x = blocks.all_reduce(x, None if stages is None else 0, "")  # each holds a part of the words
     for i in range(layers):
         stage = None if stages is None else i * stages // layers
         block = f"layer{i}"

@@ -37,6 +37,42 @@ def test_encoders_are_independent_until_the_joint_layers():
     assert "image2.ffn.add" in ancestors(graph, "joint0.cross.kv")
 
 
+def test_encoders_weigh_what_they_weigh():
+    # ViT-L/16 has 304 M parameters (Dosovitskiy et al. 2020), BERT-large's encoder 302 M.
+    graph = multimodal(24, 24, 1, hidden=1024, heads=16, vocabulary=30522).problem.template
+    size = dict(zip(graph.group_ids.tolist(), graph.group_size * MIB / 2, strict=True))
+    held = {
+        part: sum(count for name, count in size.items() if name.startswith(part))
+        for part in ("image", "text", "joint", "head")
+    }
+    assert held["image"] == 24 * 12 * 1024**2 + 3 * 16**2 * 1024
+    assert held["image"] == pytest.approx(304e6, rel=0.01)
+    assert held["text"] == 24 * 12 * 1024**2 + 30522 * 1024
+    # A joint layer has self-attention, cross-attention and the feed-forward part: 4 + 4 + 8 h².
+    assert held["joint"] == 16 * 1024**2
+    assert held["head"] == 1000 * 1024
+
+
+def test_cross_attention_by_hand():
+    forward = multimodal(1, 1, 1, hidden=64, heads=4, text_sequence=8, image_sequence=32, batch=2)
+    flops = dict(zip(forward.problem.template.operator_ids.tolist(), forward.flops, strict=True))
+    assert flops["joint0.cross.q"] == 2 * 16 * 64 * 64
+    assert flops["joint0.cross.kv"] == 2 * 64 * 64 * 128
+    assert flops["joint0.cross.attention"] == 4 * 16 * 32 * 64  # every text token sees 32 patches
+    assert flops["joint0.self.attention"] == 4 * 16 * 8 * 64
+    assert flops["image.patches"] == 2 * 64 * 768 * 64
+
+
+def test_skips_are_held_from_the_way_down_to_the_way_up():
+    graph = unet(2, channels=4, resolution=8).problem.template
+    sizes = dict(zip(graph.tensor_ids.tolist(), graph.size * MIB, strict=True))
+    for level in range(2):
+        skip = graph.tensor_index[f"down{level}.relu2"]
+        users = {str(graph.operator_ids[o]) for o in graph.consumers_of(skip)}
+        assert users == {f"down{level}.pool", f"up{level}.concat"}
+        assert sizes[f"down{level}.relu2"] == 2 * (8 >> level) ** 2 * 4 * 2**level
+
+
 def test_multimodal_trains_and_refuses_wrong_sizes():
     made = training(multimodal(1, 1, 1, hidden=64, heads=4), recompute=True)
     assert made.template.find_cycle() is None
