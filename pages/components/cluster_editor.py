@@ -155,6 +155,7 @@ def tables(problem: Problem, key: str) -> None:
         num_rows="dynamic",
         hide_index=True,
         column_config=_device_columns(problem),
+        placeholder="–",
     )
     try:
         rows = device_rows(devices)
@@ -183,6 +184,12 @@ def _transfers(base: Cluster, place: str) -> str:
 def start_again() -> None:
     """Let the tables show the cluster in force and forget unfinished edits."""
     st.session_state["cluster revision"] = st.session_state.get("cluster revision", 0) + 1
+
+
+def as_in_the_problem(key: str) -> None:
+    """Forget what was set for the cluster of a problem."""
+    forget(key, "cluster", "memory")
+    start_again()
 
 
 def device_frame(cluster: Cluster) -> pd.DataFrame:

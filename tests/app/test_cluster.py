@@ -36,6 +36,11 @@ def test_the_link_of_every_pair_is_edited():
     cluster = app.session_state[f"cluster/{KEY}"]
     assert cluster.latency[0, 1] == 2
     assert cluster.bandwidth[0, 1] == 8
+    undo = next(button for button in app.button if button.label == "As in the problem")
+    assert not undo.disabled
+    undo.click().run()
+    assert f"cluster/{KEY}" not in app.session_state
+    assert next(b for b in app.button if b.label == "As in the problem").disabled
 
 
 def test_a_preset_replaces_the_cluster_and_can_be_undone():
