@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 import highspy
 import pytest
 
-from planner_core.formats.native import parse_problem
+from planner_core.formats.native import parse_problem, problem_document
 from planner_core.formats.scenario import parse_scenario
+from planner_core.search.export import FORMATS
+from planner_core.workloads import pipeline
 from tests.browser.conftest import timeline_says
 
 
@@ -52,18 +54,50 @@ def test_the_report_opens_offline(page, browser, tmp_path):
     context.close()
 
 
-def test_the_model_is_written_for_other_solvers(page, server, tmp_path):
-    page.goto(f"{server}/?problem=linear_4x8")
-    page.get_by_text("1F1B takes 33").first.wait_for()
-    page.get_by_text("The model itself (LP, MPS)").click()
+TIGHT = pipeline(3, 5, memory=2, backward_input=2, name="tight")
+"""The lower bound is 28, the optimum 30."""
+
+
+def written_model(page, kind, horizon, tmp_path):
+    """What HiGHS says of the model that the page writes for a horizon."""
+    page.get_by_test_id("stButtonGroup").get_by_text(kind.upper(), exact=True).click()
+    field = page.get_by_role("spinbutton", name="Horizon")
+    field.fill(horizon)
+    field.press("Enter")
+    page.wait_for_timeout(800)
     page.get_by_role("button", name="Write the model").click()
-    page.get_by_role("button", name="model.lp").wait_for()
-    file = tmp_path / "model.lp"
-    file.write_bytes(press(page, "model.lp"))
+    name = f"model.{kind}"
+    page.get_by_role("button", name=name).wait_for()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=name).click()
+    assert waiting.value.suggested_filename == name
+    file = tmp_path / name
+    waiting.value.save_as(file)
     highs = highspy.Highs()
     highs.silent()
     assert highs.readModel(str(file)) == highspy.HighsStatus.kOk
-    assert highs.getNumCol() > 100
+    assert highs.getNumCol() > 50
+    highs.run()
+    return highs.getModelStatus()
+
+
+def test_another_solver_finds_the_plans_makespan_and_none_shorter(page, tmp_path):
+    page.get_by_role("button", name="Upload a problem").click()
+    data = json.dumps(problem_document(TIGHT)).encode()
+    file = {"name": "tight.json", "mimeType": "application/json", "buffer": data}
+    page.locator("input[type=file]").set_input_files(file)
+    timeline_says(page, "1F1B")
+    page.get_by_text("Uploaded from tight.json").first.wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Solve").click()
+    proved = page.get_by_test_id("stAlert").filter(has_text="Makespan 30 ms, optimal")
+    proved.wait_for()
+    page.get_by_text("The model itself (LP, MPS)").click()
+    for kind in FORMATS:
+        found = written_model(page, kind, "30", tmp_path)
+        assert found == highspy.HighsModelStatus.kOptimal
+        shorter = written_model(page, kind, "29", tmp_path)
+        assert shorter == highspy.HighsModelStatus.kInfeasible
 
 
 @pytest.mark.parametrize("kind", ["PNG", "SVG"])
