@@ -210,7 +210,63 @@ def trade_off(browser: Browser, address: str) -> Times:
         return watch.times
 
 
-PARTS: tuple[Callable[[Browser, str], Times], ...] = (opening, controls, large, trade_off, solving)
+def graph(browser: Browser, address: str) -> Times:
+    """The Graph page: its drawing, and another problem's."""
+    drawn = "document.querySelector('.graph-editor')?.cytoscape?.nodes().length"
+    with visit(browser) as watch:
+        page = watch.page
+        watch.until("Graph: first picture", lambda: page.goto(f"{address}/graph"), f"{drawn} > 0")
+        watch.rest()
+        choice = page.get_by_role("combobox").first
+        choice.click()
+        choice.fill("A graph that is no chain")
+        watch.until("Graph: another problem", lambda: choice.press("Enter"), f"{drawn} === 10")
+        return watch.times
+
+
+def cluster(browser: Browser, address: str) -> Times:
+    """The Cluster page: its tables, and a link that is changed."""
+    tables = "document.querySelector('[data-testid=stDataFrame] canvas')"
+    changed = (
+        "[...document.querySelectorAll('button:enabled')]"
+        ".some(button => button.innerText.includes('As in the problem'))"
+    )
+    with visit(browser) as watch:
+        page = watch.page
+        watch.until("Cluster: first picture", lambda: page.goto(f"{address}/cluster"), tables)
+        watch.rest()
+        latency = page.get_by_role("spinbutton", name="Latency")
+        latency.fill("2")
+        watch.until("Cluster: latency of a link", lambda: latency.press("Enter"), changed)
+        return watch.times
+
+
+def learn(browser: Browser, address: str) -> Times:
+    """The Learn page: its first lesson, and a slider of another."""
+    bars = "document.querySelector('.js-plotly-plot .bars')"
+    with visit(browser) as watch:
+        page = watch.page
+        watch.until("Learn: first picture", lambda: page.goto(f"{address}/learn"), bars)
+        page.goto(f"{address}/learn?lesson=gpipe")
+        page.get_by_role("cell", name="33 ms").first.wait_for()
+        watch.rest()
+        slider = page.get_by_role("slider", name="Micro-batches m")
+        slider.focus()
+        watch.until("Learn: a slider", lambda: slider.press("ArrowRight"),
+                    "document.body.innerText.includes('36 ms')")  # fmt: skip
+        return watch.times
+
+
+PARTS: tuple[Callable[[Browser, str], Times], ...] = (
+    opening,
+    controls,
+    large,
+    trade_off,
+    graph,
+    cluster,
+    learn,
+    solving,
+)
 
 TARGETS: dict[str, float] = {
     "first picture after the page opens": 4.0,
@@ -220,6 +276,9 @@ TARGETS: dict[str, float] = {
     "Solve: proved plan of the default sample": 5.0,
     "Stop: best plan so far": 2.0,
     "Trade-off: first plan of a sweep": 5.0,
+    "Graph: first picture": 4.0,
+    "Cluster: first picture": 4.0,
+    "Learn: first picture": 4.0,
 }
 """Seconds; half a second for everything else."""
 
