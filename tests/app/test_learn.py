@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from pages.components.lessons import LESSONS
-from pages.components.lessons.examples import Example, lesson_pipeline, timed
+from pages.components.lessons.examples import lesson_pipeline, timed
 from pages.components.lessons.hand_order import (
     SPLIT_KINDS,
     activations_held,
@@ -14,7 +14,7 @@ from pages.components.lessons.hand_order import (
     refusal,
     timed_so_far,
 )
-from pages.components.lessons.model import Question
+from pages.components.lessons.model import Question, Scale
 from pages.components.lessons.quiz import right
 from planner_core.baselines import run_baseline
 from planner_core.schedule import memory_profiles, validate
@@ -50,18 +50,17 @@ def numbers_of(lesson):
     return {knob.name: float(knob.default) for knob in lesson.knobs}
 
 
-def any_numbers(lesson):
-    steps = {
-        knob.name: st.integers(0, round((knob.high - knob.low) / knob.step)).map(
-            lambda i, knob=knob: float(knob.low + i * knob.step)
-        )
-        for knob in lesson.knobs
-    }
-    return st.fixed_dictionaries(steps)
+@st.composite
+def any_numbers(draw, lesson):
+    """Any position of the sliders."""
+    numbers = {}
+    for knob in lesson.knobs:
+        numbers[knob.name] = float(draw(st.sampled_from(knob.offered(numbers).values)))
+    return numbers
 
 
 def shown(lesson, numbers):
-    return [one for one in lesson.examples(numbers) if isinstance(one, Example)]
+    return list(lesson.examples(numbers))
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.key)
@@ -80,10 +79,13 @@ def test_wherever_a_formula_applies_the_simulator_agrees(lesson, data):
 def test_every_schedule_is_sound_and_every_question_has_one_right_answer(lesson, data):
     numbers = data.draw(any_numbers(lesson))
     examples = shown(lesson, numbers)
+    assert [one.name for one in examples] == [
+        one.name for one in shown(lesson, numbers_of(lesson))
+    ], "no position of a slider takes a schedule away"
     for one in examples:
         found = validate(one.problem, one.schedule, allow_overlapped=True)
         assert [violation for violation in found if violation.rule != "memory"] == []
-    question = lesson.question(numbers, examples) if examples else None
+    question = lesson.question(numbers, examples)
     if question is None:
         return
     assert right(question, question.answer)
@@ -226,19 +228,33 @@ def test_numbers_may_be_rounded():
     assert not right(question, 8.4)
 
 
-def test_odd_devices_are_refused_kindly_and_the_rest_goes_on():
-    app = page("dualpipe")
-    clean(app.slider(key="learn/dualpipe/p").set_value(5).run())
-    assert "even number of devices" in words(app.info)
-    assert "ZB-V" in words(app.markdown)
-    clean(app.slider(key="learn/dualpipe/p").set_value(8).run())
-    assert "at least 2 per device" in words(app.info)
+@pytest.mark.parametrize(
+    ("lesson", "devices", "offered", "value"),
+    [
+        ("dualpipe", 8, (16, 20, 2), 16),
+        ("dualpipe", 2, (4, 20, 2), 8),
+        ("interleaved", 6, (6, 24, 6), 6),
+        ("interleaved", 3, (3, 12, 3), 9),
+        ("gpipe", 3, (1, 16, 1), 8),
+    ],
+)
+def test_a_slider_offers_only_what_goes_with_the_ones_before_it(lesson, devices, offered, value):
+    app = page(lesson)
+    assert app.slider(key=f"learn/{lesson}/m").value == 8
+    clean(app.slider(key=f"learn/{lesson}/p").set_value(devices).run())
+    batches = app.slider(key=f"learn/{lesson}/m")
+    assert (batches.min, batches.max, batches.step) == offered
+    assert batches.value == value
+    assert not app.error
+    clean(batches.set_value(offered[1]).run())
+    assert app.slider(key=f"learn/{lesson}/m").value == offered[1]
 
 
-def test_micro_batches_that_do_not_divide_are_refused_kindly():
-    app = page("interleaved")
-    clean(app.slider(key="learn/interleaved/m").set_value(7).run())
-    assert "divisible by the 4 devices" in words(app.info)
+@given(low=st.integers(0, 9), step=st.sampled_from([0.5, 1, 3]), count=st.integers(1, 9),
+       value=st.floats(-50, 50))  # fmt: skip
+def test_the_nearest_value_that_is_offered_is_taken(low, step, count, value):
+    scale = Scale(low, low + step * count, step)
+    assert abs(scale.nearest(value) - value) == min(abs(one - value) for one in scale.values)
 
 
 def table_now(app):

@@ -13,12 +13,13 @@ from pages.components.lessons.model import (
     Knob,
     Lesson,
     Numbers,
+    Scale,
     batches_knob,
     devices_knob,
 )
 
 
-def _none(v: Numbers) -> list[Example | str]:
+def _none(v: Numbers) -> list[Example]:
     return []
 
 
@@ -49,8 +50,8 @@ Can you reach it?
 """,
     knobs=(
         devices_knob(high=3, default=3),
-        batches_knob(low=2, high=4, default=3),
-        Knob("memory", "Memory (activations)", 1, 4, 3, 1, "Limit of every device."),
+        batches_knob(Scale(2, 4), default=3),
+        Knob("memory", "Memory (activations)", 3, "Limit of every device.", Scale(1, 4)),
         *SPLIT_COSTS,
     ),
     examples=_none,

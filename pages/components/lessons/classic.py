@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pages.components.lessons.examples import Example, example, found, lesson_pipeline
+from pages.components.lessons.examples import Example, example, lesson_pipeline
 from pages.components.lessons.model import (
     FUSED_COSTS,
     Check,
@@ -12,6 +12,7 @@ from pages.components.lessons.model import (
     Lesson,
     Numbers,
     Question,
+    Scale,
     batches_knob,
     devices_knob,
 )
@@ -22,7 +23,7 @@ def _linear(v: Numbers) -> dict:
     return {"p": int(v["p"]), "m": int(v["m"]), "F": v["F"], "B": v["B"]}
 
 
-def _one_by_one(v: Numbers) -> list[Example | str]:
+def _one_by_one(v: Numbers) -> list[Example]:
     problem = lesson_pipeline(**_linear(v))
     return [example("1f1b", problem), example("gpipe", problem)]
 
@@ -79,7 +80,7 @@ schedule that only reorders F and B on this placement cannot make it smaller.
 )
 
 
-def _interleaved(v: Numbers) -> list[Example | str]:
+def _interleaved(v: Numbers) -> list[Example]:
     chunks, numbers = int(v["v"]), _linear(v)
     rounds = lesson_pipeline(**numbers, placement="interleaved", chunks=chunks)
     return [
@@ -89,9 +90,7 @@ def _interleaved(v: Numbers) -> list[Example | str]:
 
 
 def _interleaved_checks(v: Numbers, shown: Sequence[Example]) -> list[Check]:
-    first = found("interleaved-1f1b", shown)
-    if first is None:
-        return []
+    first = shown[0]
     p, m, chunks, both = int(v["p"]), int(v["m"]), int(v["v"]), v["F"] + v["B"]
     bubble = (p - 1) * both / chunks
     return [
@@ -130,13 +129,13 @@ holds chunks 0 and 4. A micro-batch goes round the devices v times in shorter ho
 draining the pipeline takes 1/v of the time. The lighter shade is the second chunk.
 
 Megatron-LM's **interleaved 1F1B** runs p micro-batches through a chunk before it turns to the
-next, so m must be a multiple of p; choose another m and the page says so. The price: more
-transfers, and more activations in memory.
+next, so m must be a multiple of p; the slider offers only those. The price: more transfers, and
+more activations in memory.
 """,
     knobs=(
         devices_knob(high=6),
-        batches_knob(),
-        Knob("v", "Chunks v", 2, 4, 2, 1, "Pieces of the model on each device."),
+        batches_knob(lambda v: Scale(v["p"], 4 * v["p"], v["p"]), more=" A multiple of p."),
+        Knob("v", "Chunks v", 2, "Pieces of the model on each device.", Scale(2, 4)),
         *FUSED_COSTS,
     ),
     examples=_interleaved,

@@ -92,9 +92,8 @@ def _so_far(part: Problem, schedule: Schedule, problem: Problem) -> None:
     entry = Entry(key="own", title="Your order so far", problem=part, schedule=schedule)
     figure = comparison([entry], theme())
     reference = example("1f1b", problem)
-    if isinstance(reference, Example):
-        longest = max(reference.metrics.makespan, schedule.makespan)
-        figure.update_xaxes(range=[0, longest * 1.004])
+    longest = max(reference.metrics.makespan, schedule.makespan)
+    figure.update_xaxes(range=[0, longest * 1.004])
     st.plotly_chart(figure, theme=None, key="tour so far", config={"displayModeBar": False})
 
 
@@ -105,12 +104,9 @@ def _compared(problem: Problem, own: Example, key: str, placed: list[int]) -> bo
     if plan is not None and plan.schedule is not None:
         shown.append(timed("plan", "Plan", problem, plan.schedule))
         notes.append(plan.status)
-    if isinstance(reference, Example):
-        shown.append(reference)
-        over = max(reference.peaks) > problem.cluster.memory.min()
-        notes.append(
-            f"does not fit: holds {number(max(reference.peaks))} activations" if over else ""
-        )
+    shown.append(reference)
+    over = max(reference.peaks) > problem.cluster.memory.min()
+    notes.append(f"does not fit: holds {number(max(reference.peaks))} activations" if over else "")
     solved = _verdict(own, plan)
     player(shown, f"{key} {placed} {len(shown)}", note=notes)
     return solved

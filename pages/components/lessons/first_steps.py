@@ -31,11 +31,11 @@ def _fused(v: Numbers, *, p: int | None = None, m: int | None = None) -> dict:
     }
 
 
-def _titled(title: str, result: Example | str) -> Example | str:
-    return result if isinstance(result, str) else replace(result, title=title)
+def _titled(title: str, result: Example) -> Example:
+    return replace(result, title=title)
 
 
-def _one_device(v: Numbers) -> list[Example | str]:
+def _one_device(v: Numbers) -> list[Example]:
     return [_titled("One device", example("1f1b", lesson_pipeline(**_fused(v, p=1))))]
 
 
@@ -79,7 +79,7 @@ model does not fit on it?
 )
 
 
-def _split(v: Numbers) -> list[Example | str]:
+def _split(v: Numbers) -> list[Example]:
     return [_titled("The batch in one piece", example("gpipe", lesson_pipeline(**_fused(v, m=1))))]
 
 
@@ -121,7 +121,7 @@ the total. Step through the time below and count who works.
 )
 
 
-def _gpipe(v: Numbers) -> list[Example | str]:
+def _gpipe(v: Numbers) -> list[Example]:
     return [example("gpipe", lesson_pipeline(**_fused(v)))]
 
 

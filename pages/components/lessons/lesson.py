@@ -32,10 +32,7 @@ def draw_lesson(lesson: Lesson) -> bool:
         numbers = _knobs(lesson)
     signature = f"{lesson.key} " + " ".join(f"{k}={v:g}" for k, v in numbers.items())
     extra = lesson.extra(numbers, signature) if lesson.extra is not None else Extra()
-    results = [*extra.examples, *lesson.examples(numbers)]
-    for reason in [result for result in results if isinstance(result, str)]:
-        st.info(f"{reason[:1].upper()}{reason[1:]}", icon=":material/info:")
-    examples = [result for result in results if isinstance(result, Example)]
+    examples = [*extra.examples, *lesson.examples(numbers)]
     if examples:
         _schedules(lesson, examples, signature)
     left, right = st.columns([8, 5], gap="medium")
@@ -50,7 +47,7 @@ def draw_lesson(lesson: Lesson) -> bool:
     if lesson.question is None:
         return extra.solved
     with right:
-        question = lesson.question(numbers, examples) if examples else None
+        question = lesson.question(numbers, examples)
         if question is None:
             st.caption("With these numbers there is nothing to ask; move a slider.")
             return False
@@ -58,25 +55,21 @@ def draw_lesson(lesson: Lesson) -> bool:
 
 
 def _knobs(lesson: Lesson) -> Numbers:
-    values = {}
+    values: dict[str, float] = {}
     columns = st.columns(2)
     for i, knob in enumerate(lesson.knobs):
-        values[knob.name] = float(_slider(columns[i % 2], lesson, knob))
+        with columns[i % 2]:
+            values[knob.name] = _slider(f"learn/{lesson.key}/{knob.name}", knob, values)
     return values
 
 
-def _slider(place, lesson: Lesson, knob: Knob) -> float:  # noqa: ANN001
-    kind = int if float(knob.step).is_integer() else float
-    return place.slider(
-        knob.label,
-        kind(knob.low),
-        kind(knob.high),
-        kind(knob.default),
-        kind(knob.step),
-        format="%g",
-        key=f"learn/{lesson.key}/{knob.name}",
-        help=knob.help,
-    )
+def _slider(key: str, knob: Knob, before: Numbers) -> float:
+    """Draw a slider; a value that it no longer offers goes to the nearest that it does."""
+    scale = knob.offered(before)
+    kind = int if float(scale.step).is_integer() else float
+    st.session_state[key] = kind(scale.nearest(st.session_state.get(key, knob.default)))
+    low, high, step = kind(scale.low), kind(scale.high), kind(scale.step)
+    return float(st.slider(knob.label, low, high, step=step, format="%g", key=key, help=knob.help))
 
 
 def _schedules(lesson: Lesson, examples: list[Example], signature: str) -> None:

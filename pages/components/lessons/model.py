@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,16 +14,50 @@ Numbers = Mapping[str, float]
 
 
 @dataclass(frozen=True)
+class Scale:
+    """What a slider offers: from ``low`` in steps to ``high``."""
+
+    low: float
+    high: float
+    step: float = 1
+
+    def nearest(self, value: float) -> float:
+        """Return the offered value that is nearest to another."""
+        steps = round((self.high - self.low) / self.step)
+        at = math.floor((value - self.low) / self.step + 0.5)
+        return self.low + self.step * min(max(at, 0), steps)
+
+    @property
+    def values(self) -> list[float]:
+        """All that is offered, ascending."""
+        return [
+            self.low + i * self.step for i in range(round((self.high - self.low) / self.step) + 1)
+        ]
+
+
+@dataclass(frozen=True)
 class Knob:
-    """A slider; whole numbers if ``step`` is one."""
+    """A slider.
+
+    Parameters
+    ----------
+    name, label : str
+    default : float
+    help : str
+    scale : Scale, or callable
+        What it offers, always or with the values of the sliders before it: only numbers for
+        which all schedules of the lesson exist. Whole numbers if its step is whole.
+    """
 
     name: str
     label: str
-    low: float
-    high: float
     default: float
-    step: float
     help: str
+    scale: Scale | Callable[[Numbers], Scale]
+
+    def offered(self, before: Numbers) -> Scale:
+        """Return what it offers with the values of the sliders before it."""
+        return self.scale(before) if callable(self.scale) else self.scale
 
 
 @dataclass(frozen=True)
@@ -86,7 +121,7 @@ class Lesson:
         The text is Markdown.
     knobs : tuple of Knob
     examples : callable
-        Schedules to draw; a sentence in place of one that the numbers do not allow.
+        Schedules to draw.
     checks : callable
         Formulas beside the simulated numbers; called with the examples there are.
     question : callable, optional
@@ -100,7 +135,7 @@ class Lesson:
     title: str
     text: str
     knobs: tuple[Knob, ...]
-    examples: Callable[[Numbers], Sequence[Example | str]]
+    examples: Callable[[Numbers], Sequence[Example]]
     checks: Callable[[Numbers, Sequence[Example]], Sequence[Check]]
     question: Callable[[Numbers, Sequence[Example]], Question | None] | None = None
     extra: Callable[[Numbers, str], Extra] | None = None
@@ -111,20 +146,22 @@ def same(first: float, second: float) -> bool:
     return abs(first - second) <= 1e3 * RELATIVE_TOLERANCE * max(1.0, abs(first), abs(second))
 
 
-def devices_knob(low: int = 2, high: int = 8, default: int = 4) -> Knob:
-    return Knob("p", "Devices p", low, high, default, 1, "One stage of the model on each.")
+def devices_knob(high: int = 8, default: int = 4, step: int = 1) -> Knob:
+    return Knob("p", "Devices p", default, "One stage of the model on each.", Scale(2, high, step))
 
 
-def batches_knob(low: int = 1, high: int = 16, default: int = 8) -> Knob:
+def batches_knob(
+    scale: Scale | Callable[[Numbers], Scale] = Scale(1, 16), default: int = 8, more: str = ""
+) -> Knob:
     return Knob(
-        "m", "Micro-batches m", low, high, default, 1, "Equal pieces that the batch is cut into."
+        "m", "Micro-batches m", default, f"Equal pieces that the batch is cut into.{more}", scale
     )
 
 
 def cost_knob(letter: str, what: str, default: float = 1.0, high: float = 3.0) -> Knob:
     return Knob(
-        letter, f"{letter} (ms)", 0.5, high, default, 0.5,
-        f"{what}, per stage and micro-batch.",
+        letter, f"{letter} (ms)", default, f"{what}, per stage and micro-batch.",
+        Scale(0.5, high, 0.5),
     )  # fmt: skip
 
 

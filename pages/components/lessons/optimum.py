@@ -13,6 +13,7 @@ from pages.components.lessons.model import (
     Lesson,
     Numbers,
     Question,
+    Scale,
     batches_knob,
     devices_knob,
     same,
@@ -30,7 +31,7 @@ def _problem(v: Numbers) -> Problem:
     )
 
 
-def _examples(v: Numbers) -> list[Example | str]:
+def _examples(v: Numbers) -> list[Example]:
     return [example(name, _problem(v)) for name in EXPERTS]
 
 
@@ -80,9 +81,9 @@ Below are expert schedules for devices with a memory limit; those that need more
 the planner solve the same problem and compare. Then try a tighter memory, or a looser one.
 """,
     knobs=(
-        devices_knob(high=4, default=4),
-        batches_knob(low=2, high=8, default=6),
-        Knob("memory", "Memory (activations)", 1, 8, 3, 1, "Limit of every device."),
+        devices_knob(high=4),
+        batches_knob(Scale(2, 8), default=6),
+        Knob("memory", "Memory (activations)", 3, "Limit of every device.", Scale(1, 8)),
         *SPLIT_COSTS,
     ),
     examples=_examples,

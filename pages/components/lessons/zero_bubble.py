@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pages.components.lessons.examples import Example, example, found, lesson_pipeline
+from pages.components.lessons.examples import Example, example, lesson_pipeline
 from pages.components.lessons.model import (
     SPLIT_COSTS,
     Check,
     Lesson,
     Numbers,
     Question,
+    Scale,
     batches_knob,
     devices_knob,
     same,
@@ -22,7 +23,7 @@ def _numbers(v: Numbers) -> dict:
     return {"p": int(v["p"]), "m": int(v["m"]), "F": v["F"], "I": v["I"], "W": v["W"]}
 
 
-def _split_backward(v: Numbers) -> list[Example | str]:
+def _split_backward(v: Numbers) -> list[Example]:
     problem = lesson_pipeline(**_numbers(v))
     return [example(name, problem) for name in ("zb-h1", "zb-h2", "1f1b")]
 
@@ -30,46 +31,33 @@ def _split_backward(v: Numbers) -> list[Example | str]:
 def _split_backward_checks(v: Numbers, shown: Sequence[Example]) -> list[Check]:
     p, m = v["p"], v["m"]
     forward, gradient, weight = v["F"], v["I"], v["W"]
-    rows = []
-    if (one := found("1f1b", shown)) is not None:
-        rows.append(
-            Check(
-                "Bubble of 1F1B",
-                "(p-1)(F+I+W)",
-                (p - 1) * (forward + gradient + weight),
-                one.bubble,
-                "ms",
-            )
-        )
-    if (first := found("zb-h1", shown)) is not None:
-        beyond = _beyond(
-            (m < p, f"it needs m ≥ p = {p:g} micro-batches"),
-            (
-                weight > min(forward, gradient),
-                "W is longer than F or I, so W cannot fill the gaps exactly",
-            ),
-        )
-        rows += [
-            Check("Bubble of ZB-H1", "(p-1)(F+I-W)", (p - 1) * (forward + gradient - weight),
-                  first.bubble, "ms", beyond),
-            Check("Peak memory of ZB-H1", "\\min(m,\\;p)", min(m, p), max(first.peaks),
-                  "activations"),
-        ]  # fmt: skip
-    if (second := found("zb-h2", shown)) is not None:
-        beyond = _beyond(
-            (m < 2 * p - 1, f"it needs m ≥ 2p−1 = {2 * p - 1:g} micro-batches"),
-            (
-                weight > forward or 2 * weight > forward + gradient,
-                "W is long: the bubble cannot fall below zero",
-            ),
-        )
-        rows += [
-            Check("Bubble of ZB-H2", "(p-1)(F+I-2W)", (p - 1) * (forward + gradient - 2 * weight),
-                  second.bubble, "ms", beyond),
-            Check("Peak memory of ZB-H2", "\\min(m,\\;2p-1)", min(m, 2 * p - 1),
-                  max(second.peaks), "activations"),
-        ]  # fmt: skip
-    return rows
+    first, second, one = shown
+    beyond = _beyond(
+        (m < p, f"it needs m ≥ p = {p:g} micro-batches"),
+        (
+            weight > min(forward, gradient),
+            "W is longer than F or I, so W cannot fill the gaps exactly",
+        ),
+    )
+    beyond_second = _beyond(
+        (m < 2 * p - 1, f"it needs m ≥ 2p−1 = {2 * p - 1:g} micro-batches"),
+        (
+            weight > forward or 2 * weight > forward + gradient,
+            "W is long: the bubble cannot fall below zero",
+        ),
+    )
+    return [
+        Check("Bubble of 1F1B", "(p-1)(F+I+W)", (p - 1) * (forward + gradient + weight),
+              one.bubble, "ms"),
+        Check("Bubble of ZB-H1", "(p-1)(F+I-W)", (p - 1) * (forward + gradient - weight),
+              first.bubble, "ms", beyond),
+        Check("Peak memory of ZB-H1", "\\min(m,\\;p)", min(m, p), max(first.peaks),
+              "activations"),
+        Check("Bubble of ZB-H2", "(p-1)(F+I-2W)", (p - 1) * (forward + gradient - 2 * weight),
+              second.bubble, "ms", beyond_second),
+        Check("Peak memory of ZB-H2", "\\min(m,\\;2p-1)", min(m, 2 * p - 1),
+              max(second.peaks), "activations"),
+    ]  # fmt: skip
 
 
 def _split_backward_question(v: Numbers, shown: Sequence[Example]) -> Question:
@@ -107,7 +95,7 @@ next step may begin on gpu0 before this one has ended on the last device, or whe
 V_SCHEDULES = ("zb-v", "v-half", "v-min")
 
 
-def _v(v: Numbers) -> list[Example | str]:
+def _v(v: Numbers) -> list[Example]:
     numbers = _numbers(v)
     problem = lesson_pipeline(**numbers, placement="v", chunks=2)
     return [
@@ -119,27 +107,22 @@ def _v(v: Numbers) -> list[Example | str]:
 def _v_checks(v: Numbers, shown: Sequence[Example]) -> list[Check]:
     p, m = int(v["p"]), int(v["m"])
     equal = same(v["F"], v["I"]) and same(v["I"], v["W"])
-    rows = []
-    if (first := found("zb-v", shown)) is not None:
-        beyond = _beyond(
-            (not equal, "derived for F = I = W"),
-            (m < 2 * p - 1, f"it needs m ≥ 2p−1 = {2 * p - 1} micro-batches"),
-        )
-        rows.append(Check("Bubble of ZB-V", "0", 0.0, first.bubble, "ms", beyond))
+    beyond = _beyond(
+        (not equal, "derived for F = I = W"),
+        (m < 2 * p - 1, f"it needs m ≥ 2p−1 = {2 * p - 1} micro-batches"),
+    )
     peaks = (
-        ("zb-v", "ZB-V", "\\min(m,\\;p)", p),
-        ("v-half", "V-Half", "\\min\\!\\left(m,\\lfloor\\tfrac{p+2}{2}\\rfloor\\right)",
-         (p + 2) // 2),
-        ("v-min", "V-Min", "\\min\\!\\left(m,\\lfloor\\tfrac{p+4}{3}\\rfloor\\right)",
-         (p + 4) // 3),
-    )  # fmt: skip
-    for name, title, formula, peak in peaks:
-        if (one := found(name, shown)) is not None:
-            rows.append(
-                Check(f"Peak memory of {title}", formula, min(m, peak), max(one.peaks),
-                      "activations")
-            )  # fmt: skip
-    return rows
+        ("ZB-V", "\\min(m,\\;p)", p),
+        ("V-Half", "\\min\\!\\left(m,\\lfloor\\tfrac{p+2}{2}\\rfloor\\right)", (p + 2) // 2),
+        ("V-Min", "\\min\\!\\left(m,\\lfloor\\tfrac{p+4}{3}\\rfloor\\right)", (p + 4) // 3),
+    )
+    return [
+        Check("Bubble of ZB-V", "0", 0.0, shown[0].bubble, "ms", beyond),
+        *(
+            Check(f"Peak memory of {title}", formula, min(m, peak), max(one.peaks), "activations")
+            for (title, formula, peak), one in zip(peaks, shown[:3], strict=True)
+        ),
+    ]
 
 
 def _v_question(v: Numbers, shown: Sequence[Example]) -> Question | None:
@@ -173,7 +156,7 @@ From the same placement come three schedules that trade memory against bubbles: 
 the memory and **V-Min** about a third, with larger bubbles. Costs and activations below are per
 device, so all four do the same work.
 """,
-    knobs=(devices_knob(high=8), batches_knob(high=20), *SPLIT_COSTS),
+    knobs=(devices_knob(), batches_knob(Scale(1, 20)), *SPLIT_COSTS),
     examples=_v,
     checks=_v_checks,
     question=_v_question,
