@@ -3,7 +3,10 @@
 // pans or points. A click is told to Python, which answers with the critical path.
 
 const version = new URL(import.meta.url).search; // all parts are fetched anew together
-const [{ CanvasPen, SvgPen }, { MEMORY, NOTE, RIGHT, after, number, paint }] = await Promise.all([
+const [
+  { CanvasPen, SvgPen },
+  { LEGEND_LINE, MEMORY, NOTE, RIGHT, after, legendPlaces, number, paint },
+] = await Promise.all([
   import(`./timeline_pens.js${version}`),
   import(`./timeline_paint.js${version}`),
 ]);
@@ -113,7 +116,8 @@ class Timeline {
     const names = panels.flatMap((panel) => panel.rows);
     this.left = Math.min(170, 30 + 7 * Math.max(...names.map((name) => name.length)));
     this.width = width;
-    let y = LEGEND;
+    this.legend = legendPlaces(this.data.legend, this.left, width);
+    let y = LEGEND + LEGEND_LINE * (this.legend.at(-1)?.line ?? 0);
     for (const panel of panels) {
       y += TITLE + (panel.note ? NOTE : 0);
       panel.top = y;

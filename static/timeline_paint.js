@@ -4,6 +4,8 @@
 export const MEMORY = 78; // height of a memory panel
 export const RIGHT = 16;
 export const NOTE = 17;
+export const LEGEND_LINE = 18;
+const BUTTONS = 290; // room kept free at the top right, for buttons and what they say
 const DIGIT = 0.56; // width of a digit in font sizes
 const SMALLEST = 7; // smallest number written, in pixels
 const LARGEST = 12;
@@ -64,13 +66,22 @@ export function paint(view, pen) {
   pen.text(`time (${view.data.unit})`, (view.left + x1) / 2, view.axis + 36, 13, colours.muted, { align: "center" });
 }
 
+/** Where the entries of a legend stand: in as many lines as it takes beside the buttons. */
+export function legendPlaces(legend, left, width) {
+  let [x, line] = [left, 0];
+  return legend.map(([title, colour]) => {
+    const long = 36 + 6.6 * title.length;
+    if (x > left && x + long > width - BUTTONS) [x, line] = [left, line + 1];
+    const place = { title, colour, x, line };
+    x += long;
+    return place;
+  });
+}
+
 function paintLegend(view, pen) {
-  const { colours, legend } = view.data;
-  let x = view.left;
-  for (const [title, colour] of legend) {
-    pen.rect(x, 10, 12, 12, colour);
-    pen.text(title, x + 17, 21, 13, colours.text);
-    x += 36 + 6.6 * title.length;
+  for (const { title, colour, x, line } of view.legend) {
+    pen.rect(x, 10 + LEGEND_LINE * line, 12, 12, colour);
+    pen.text(title, x + 17, 21 + LEGEND_LINE * line, 13, view.data.colours.text);
   }
 }
 

@@ -112,3 +112,18 @@ def test_memory_is_told_at_the_pointer(page):
     row = state(page, "data.panels[0].row")[operator(page, "F7@0")]
     page.mouse.move(x, y + top - 26 * (row + 0.5) + 30)
     page.get_by_text("gpu0 holds 8 activations").wait_for()
+
+
+def test_the_legend_leaves_room_for_the_buttons(page):
+    assert [place["line"] for place in state(page, "legend")] == [0, 0, 0, 0]
+    page.set_viewport_size({"width": 720, "height": 900})
+    page.wait_for_function("document.querySelector('.timeline').timeline.legend.at(-1).line > 0")
+    buttons = page.locator(".timeline .tl-bar").first.bounding_box()
+    board = page.locator(".timeline .tl-board").first.bounding_box()
+    for place in state(page, "legend"):
+        end = board["x"] + place["x"] + 17 + 6.6 * len(place["title"])
+        assert end < buttons["x"]
+    first = state(page, "data.panels[0].top")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.wait_for_function("document.querySelector('.timeline').timeline.legend.at(-1).line === 0")
+    assert state(page, "data.panels[0].top") < first
