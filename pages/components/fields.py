@@ -121,7 +121,7 @@ EFFICIENCIES = (
 BATCH = Field("batch", "Batch (samples)", 1, "Samples in a micro-batch.", 1, 4096)
 TRAINING = Field("training", "Training", True, "Adds the backward pass, split into I and W.")
 
-MODEL_FILE = (BATCH, replace(TRAINING, value=False), *MACHINES, *EFFICIENCIES)
+MODEL_FILE = (BATCH, *MACHINES, *EFFICIENCIES, replace(TRAINING, value=False))
 """What a model file is made into; defaults as on the command line."""
 
 

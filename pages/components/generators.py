@@ -141,9 +141,9 @@ _COSTED = {field.name for field in (*MACHINES, *EFFICIENCIES)}
 
 _MODEL = (
     *MACHINES,
+    *EFFICIENCIES,
     TRAINING,
     Field("recompute", "Recompute", False, "Saves activations of blocks only and runs them again."),
-    *EFFICIENCIES,
 )
 _BATCHES = Field("micro_batches", "Micro-batches", 4, "Repeats of the graph.", 1, 1024)
 

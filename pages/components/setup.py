@@ -31,6 +31,8 @@ _STYLES = """
 .block-container {padding-top: 4.2rem; padding-bottom: 3rem; max-width: 1860px;}
 [data-testid="stMetricValue"] {font-variant-numeric: tabular-nums; font-size: 1.75rem;}
 [data-testid="stMetricLabel"] p {font-size: 0.88rem;}
+/* The server's limit, which lies above the app's own, said beside it. */
+[data-testid="stFileUploaderDropzoneInstructions"] {display: none;}
 h1 {font-size: 1.7rem !important; padding: 0 0 0.2rem 0 !important;}
 h2 {font-size: 1.3rem !important;}
 h3 {font-size: 1.08rem !important;}

@@ -16,7 +16,7 @@ def upload_popover() -> None:
     """Draw the field; a bad file leaves everything as it was and says what is wrong."""
     with st.popover("Upload a problem", icon=":material/upload:", width="stretch"):
         st.caption(
-            f"{', '.join(READERS)}, or a scenario; told by content, up to "
+            f"A file of any kind: {', '.join(READERS)}, or a scenario; told by content, up to "
             f"{UPLOAD_LIMIT / 2**20:g} MiB."
         )
         with st.expander("ONNX models: devices and costs", icon=":material/speed:"):
