@@ -1,7 +1,8 @@
 """Pictures of the running app, for the README and for looking at every page.
 
 python -m benchmarks.screenshots static/screenshots        the README's, 1280 wide, light
-python -m benchmarks.screenshots FOLDER --all              every page, both themes, 1280 and 1920
+python -m benchmarks.screenshots FOLDER --all              every page and its main states, both
+                                                           themes, 1280 and 1920 wide
 
 Needs Chromium and playwright.
 """
@@ -84,6 +85,50 @@ def sweep(page):
     settle(page)
 
 
+def solving(page):
+    page.get_by_role("button", name="Solve").click()
+    page.locator('.timeline [aria-label*="Best so far"]').first.wait_for()
+    page.wait_for_timeout(4000)
+
+
+def compared(page):
+    """A plan beside three expert schedules, and why its devices are idle."""
+    solve(page)
+    page.get_by_text("Why idle?").click()
+    page.locator(".js-plotly-plot .bars").first.wait_for()
+    settle(page)
+
+
+def opened_point(page):
+    sweep(page)
+    page.locator(".scatterlayer .points path").last.click(force=True)
+    page.locator(".timeline[data-drawn]").first.wait_for()
+    settle(page)
+
+
+def uploading(page):
+    page.get_by_role("button", name="Upload a problem").click()
+    page.get_by_text("ONNX models: devices and costs").click()
+    settle(page)
+
+
+def generating(page):
+    page.get_by_role("tab", name="Generate").click()
+    page.get_by_text("Transformer", exact=True).first.click()
+    settle(page)
+
+
+STATES = {
+    "plan_solving": ("plan", "?problem=bidirectional_8x20_573_transfer", solving),
+    "plan_compared": ("plan", "", compared),
+    "plan_upload": ("plan", "", uploading),
+    "trade_off_swept": ("trade_off", "", opened_point),
+    "graph_generate": ("graph", "", generating),
+    "cluster_presets": ("cluster", "?problem=small_graph", settle),
+}
+"""Pictures of pages in use: the page, its query, and what is done there."""
+
+
 def readme(browser, address, folder):
     page = opened(browser, address, "plan", height=1400)
     solve(page)
@@ -111,8 +156,10 @@ def readme(browser, address, folder):
 def every(browser, address, folder):
     for theme in ("light", "dark"):
         for width in (1280, 1920):
-            for name in PAGES:
-                page = opened(browser, address, name, theme, width)
+            for name in (*PAGES, *STATES):
+                shown, query, act = STATES.get(name, (name, "", settle))
+                page = opened(browser, address, shown, theme, width, query=query)
+                act(page)
                 high = page.evaluate(
                     "document.querySelector('[data-testid=stMain]')?.scrollHeight || 900"
                 )
