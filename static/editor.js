@@ -91,10 +91,11 @@ class Editor {
     this.line = this.wire.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "line"));
     this.wire.style.display = "none";
     this.said = element("div", { className: "ge-said", hidden: true, role: "alert" });
+    this.promise = element("div", { textContent: "With its first operator it becomes the chosen problem." });
     this.empty = element("div", { className: "ge-empty", hidden: true },
       element("div", {}, "This graph has no operators yet."),
       element("button", { type: "button", className: "ge-main", textContent: "Add your first operator", onclick: () => this.addInView() }),
-      element("div", {}, "or double-click anywhere"));
+      element("div", {}, "or double-click anywhere"), this.promise);
     this.canvas = element("div", { className: "ge-canvas" }, this.graph, this.wire, this.port, this.tip, this.said, this.empty);
     this.panel = element("div", { className: "ge-panel" });
     this.panel.setAttribute("role", "region");
@@ -126,7 +127,6 @@ class Editor {
     }
     if (data.choosing) this.send(); // Python waits to hear that the problem's new key is known
     else this.repeatLater();
-    this.root.dataset.waiting = told.pending.length;
     const refused = data.refused || "";
     this.said.hidden = !refused;
     if (refused) {
@@ -163,6 +163,7 @@ class Editor {
       fresh.forEach((node) => this.placeBeside(node));
       if (!same) this.fit();
     }
+    this.nameBoxes();
     chosen.forEach((id) => cy.getElementById(id).select());
     this.panelOf = undefined; // its fields speak of what was just replaced
     if (!same) this.panel.replaceChildren();
@@ -199,7 +200,7 @@ class Editor {
       { selector: "node", style: { shape: "round-rectangle", width: "data(w)", height: 44, label: "data(label)", "text-wrap": "wrap", "text-max-width": "data(w)", "text-valign": "center", "font-size": 13, "line-height": 1.25, "font-family": getComputedStyle(this.root).fontFamily, color: "data(ink)", "background-color": "data(fill)" } },
       { selector: "node.group", style: { shape: "round-rectangle", height: 56, "border-width": 3, "border-style": "double", "border-color": "data(ink)", "font-weight": "bold" } },
       { selector: "node.box", style: { shape: "round-rectangle", "background-color": look.idle, "background-opacity": 0.6, "border-width": 1, "border-color": look.muted, "border-style": "dashed", color: look.text, "text-valign": "top", "text-halign": "center", padding: 14, "font-size": 14 } },
-      { selector: "edge", style: { width: 1.6, "curve-style": "bezier", "line-color": look.muted, "target-arrow-color": look.muted, "target-arrow-shape": "triangle", "arrow-scale": 1.1, "font-size": 11, color: look.text, "text-background-color": look.paper, "text-background-opacity": 0.85, "text-background-padding": 2, "min-zoomed-font-size": 7 } },
+      { selector: "edge", style: { width: 1.6, "curve-style": "bezier", "line-color": look.muted, "target-arrow-color": look.muted, "target-arrow-shape": "triangle", "arrow-scale": 1.1, "font-size": 11, "font-family": getComputedStyle(this.root).fontFamily, color: look.text, "text-background-color": look.paper, "text-background-opacity": 0.85, "text-background-padding": 2, "min-zoomed-font-size": 7 } },
       { selector: "edge.said, edge.several, edge:selected", style: { label: "data(label)" } },
       { selector: "node:selected", style: { "border-width": 3, "border-style": "solid", "border-color": look.text } },
       { selector: "edge:selected", style: { width: 3, "line-color": look.accent, "target-arrow-color": look.accent } },
@@ -217,7 +218,6 @@ class Editor {
     told.pending.push({ seq: ++told.seq, drawing: this.data.drawing, rev: this.rev, shown: this.shown, ...edit });
     this.patience = PATIENCE;
     this.send();
-    this.root.dataset.waiting = told.pending.length;
   }
 
   /** Send all that Python has not taken. */
@@ -230,6 +230,7 @@ class Editor {
    * ever less often, for each repetition makes a slow server begin its answer anew. */
   repeatLater() {
     clearTimeout(this.repeat);
+    this.root.dataset.waiting = told.pending.length + (this.data.choosing ? 1 : 0); // for tests
     if (told.pending.length || this.data.choosing) this.repeat = setTimeout(() => {
       this.patience *= 2;
       this.send();
@@ -314,14 +315,18 @@ class Editor {
   // ---- the panel beside the canvas
 
   refresh(keepPanel = false) {
-    const chosen = this.cy.$(":selected[row]");
+    const { cy } = this;
+    const chosen = cy.$(":selected[row]");
     const { can, total, merged } = this.data;
     this.buttons.undo.disabled = !can.undo && !told.pending.length;
     this.buttons.redo.disabled = !can.redo;
     this.buttons.delete.disabled = chosen.empty();
-    this.count.textContent = merged ? `${number(total)} operators, in groups` : "";
-    this.empty.hidden = this.cy.nodes().nonempty();
-    this.cy.edges("[row]").toggleClass("said", this.cy.edges().length <= 60);
+    const apart = cy.nodes().length > 1 && cy.edges().empty();
+    this.count.textContent = merged ? `${number(total)} operators, in groups`
+      : apart ? "Drag from an operator's right edge to another one to connect them" : "";
+    this.empty.hidden = cy.nodes().nonempty();
+    this.promise.hidden = !this.data.new;
+    cy.edges("[row]").toggleClass("said", cy.edges().length <= 60);
     const name = chosen.length === 1 ? `${chosen.id()} ${JSON.stringify(chosen.data("row"))}` : `${chosen.length}`;
     const fields = () => [...this.panel.querySelectorAll("input, select")];
     const at = fields().indexOf(document.activeElement);
@@ -402,6 +407,7 @@ class Editor {
     const { cy } = this;
     cy.on("select unselect", () => { clearTimeout(this.soon); this.soon = setTimeout(() => this.refresh(), 0); });
     cy.on("pan zoom", () => { this.port.hidden = true; this.fitted = false; });
+    cy.on("zoom", () => this.nameBoxes());
     cy.on("dragfree", "node", () => this.remember());
     this.graph.addEventListener("dblclick", (event) => this.doubleClicked(this.at(event)));
     this.canvas.addEventListener("mousemove", (event) => this.moved(event));
@@ -560,6 +566,7 @@ class Editor {
     const rankSep = this.data.merged && cy.nodes().length <= 8 ? 120 : 64; // room for "125 tensors"
     cy.layout({ name: "dagre", rankDir: "LR", nodeSep: 16, rankSep, edgeSep: 8, ranker: cy.nodes().length > 120 ? "tight-tree" : "network-simplex", animate: false, fit: false }).run();
     this.wrap();
+    this.spread();
     this.remember();
     this.fit(cy.getElementById(this.opening ?? ""));
     this.opening = undefined;
@@ -577,6 +584,19 @@ class Editor {
       const line = Math.min(lines - 1, Math.floor((x - box.x1) / width));
       node.position({ x: x - line * width, y: y + line * (box.h + 70) });
     });
+  }
+
+  /** Keep the names of open groups readable when all of it is seen from afar. */
+  nameBoxes() {
+    this.cy.nodes(".box").style("font-size", Math.min(60, Math.max(14, 14 / this.cy.zoom())));
+  }
+
+  /** Let a drawing that is taller than the window use its width, so that arrows stand apart. */
+  spread() {
+    const { cy, canvas } = this;
+    const box = cy.elements().boundingBox({ includeLabels: false });
+    const factor = Math.min(3, (box.h / box.w) * (canvas.clientWidth / canvas.clientHeight));
+    if (factor > 1.1) cy.nodes().forEach((node) => { if (!node.isParent()) node.position("x", node.position("x") * factor); });
   }
 
   placeBeside(node) {

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from planner_core.charts.gantt import add_gantt, label_rule, row_height
-from planner_core.charts.memory import HEIGHT, add_memory
+from planner_core.charts.memory import HEIGHT, add_memory, line_colour
 from planner_core.charts.numbers import number
 from planner_core.charts.rows import rows
 from planner_core.charts.theme import LIGHT, Theme, styled
@@ -104,8 +104,12 @@ def comparison(
             window=window,
         )
         seen.update(trace.name for trace in figure.data if trace.name)
+        if memory:
+            figure.update_yaxes(ticktext=_keyed(entry, theme), row=row, col=1)
         _add_title(figure, entry, domain[1], longest, row, theme)
-    left = 26 + 7 * max(len(name) for entry in entries for name in _names(entry))
+    left = (44 if memory else 26) + 7 * max(
+        len(name) for entry in entries for name in _names(entry)
+    )
     styled(figure, theme, height=int(height), left=max(56, min(left, 170)))
     figure.update_layout(barmode="overlay", uirevision=f"comparison {window}", **label_rule())
     figure.update_layout(
@@ -125,6 +129,16 @@ def comparison(
 
 def _names(entry: Entry) -> list[str]:
     return rows(entry.problem, entry.schedule)[0]
+
+
+def _keyed(entry: Entry, theme: Theme) -> list[str]:
+    """Names of the rows, those of devices with a dash in the colour of their memory's line."""
+    devices = entry.problem.cluster.device_ids
+    dash = {
+        name: f' <span style="color:{line_colour(k, len(devices), theme)}">━</span>'
+        for k, name in enumerate(devices)
+    }
+    return [name + dash.get(name, "") for name in _names(entry)]
 
 
 def _panels(entries: Sequence[Entry], memory: bool) -> list[tuple[float, float, Entry, bool]]:

@@ -40,7 +40,6 @@ def add_memory(
     place = {} if row is None else {"row": row, "col": 1}
     profiles = memory_profiles(problem, schedule)
     limits = problem.cluster.memory
-    last = max(1, len(profiles) - 1)
     for k, profile in enumerate(profiles):
         time, used = steps(profile, schedule.makespan)
         name = problem.cluster.device_ids[k]
@@ -49,7 +48,7 @@ def add_memory(
                 x=time,
                 y=used,
                 mode="lines",
-                line={"shape": "hv", "width": 1.3, "color": scale(k / last, theme)},
+                line={"shape": "hv", "width": 1.3, "color": line_colour(k, len(profiles), theme)},
                 opacity=0.9,
                 name=name,
                 showlegend=False,
@@ -82,6 +81,11 @@ def add_memory(
         fixedrange=True,
         **place,
     )
+
+
+def line_colour(device: int, count: int, theme: Theme) -> str:
+    """Colour of a device's line among those of ``count`` devices."""
+    return scale(device / max(1, count - 1), theme)
 
 
 def shown_limits(problem: Problem, profiles: Sequence[MemoryProfile]) -> tuple[list[float], float]:

@@ -98,6 +98,7 @@ class Editor:
         self.page.wait_for_function(
             "() => document.querySelector('.graph-editor').dataset.waiting === '0'"
         )
+        self.settle()  # a run that begins takes the file away until it is drawn again
         with self.page.expect_download() as waiting:
             self.page.get_by_role("button", name="Problem (JSON)").click()
         return parse_problem(waiting.value.path().read_bytes())

@@ -64,6 +64,19 @@ def test_legend_names_each_kind_once():
     assert sorted(shown) == ["backward-input", "backward-weight", "forward"]
 
 
+def test_names_of_devices_have_the_colour_of_their_memory_line():
+    found = run_baseline("dualpipe", PROBLEM)
+    entry = Entry(key="a", title="A", problem=found.problem, schedule=found.schedule)
+    figure = comparison([entry])
+    lines = {trace.name: trace.line.color for trace in figure.data if trace.type == "scatter"}
+    for device, shown in zip(PROBLEM.cluster.device_ids, figure.layout.yaxis.ticktext, strict=True):
+        assert shown.startswith(device)
+        assert lines[device] in shown
+    assert list(comparison([entry], memory=False).layout.yaxis.ticktext) == [
+        *PROBLEM.cluster.device_ids
+    ]
+
+
 def test_memory_lines_reach_the_peak_and_the_limit_is_drawn():
     found = run_baseline("dualpipe", PROBLEM)
     figure = memory_chart(found.problem, found.schedule)

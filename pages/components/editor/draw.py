@@ -73,6 +73,7 @@ def canvas(drawing: Drawing, first: str, macro: dict[str, int] | None) -> None:
         data={
             "key": drawing.key,
             "choosing": bool(drawing.left),
+            "new": drawing.starts_new,
             "drawing": drawing.number,
             "rev": drawing.rev,
             "applied": drawing.applied,
