@@ -62,6 +62,21 @@ def test_a_slider_moved_by_keyboard_changes_formula_and_schedule(learn):
     assert page.get_by_role("cell", name="36 ms").count() == 2
 
 
+def test_no_position_of_a_slider_is_refused(learn):
+    page = learn("dualpipe")
+    page.get_by_role("cell", name="26 ms").first.wait_for()
+    devices = page.get_by_role("slider", name="Devices p")
+    batches = page.get_by_role("slider", name="Micro-batches m")
+    devices.focus()
+    for key, least, value in (
+        ("ArrowRight", "12", "12"), ("ArrowRight", "16", "16"), ("ArrowLeft", "12", "16"),
+    ):  # fmt: skip
+        devices.press(key)
+        page.locator(f'input[type="range"][min="{least}"]').wait_for(state="attached")
+        assert batches.input_value() == value
+        assert page.get_by_test_id("stAlert").count() == 0
+
+
 def place(page, device, operator):
     row = page.get_by_text(f"{device} next:").locator(
         "xpath=ancestor::*[@data-testid='stHorizontalBlock' or @data-testid='stLayoutWrapper'][1]"
