@@ -75,9 +75,15 @@ def convergence(
         yaxis2={
             "overlaying": "y",
             "side": "right",
-            "title": {"text": "gap", "standoff": 4},
+            "title": {
+                "text": "gap",
+                "standoff": 4,
+                "font": {"color": theme.muted, "size": 13},
+            },
             "tickformat": ".0%",
+            "tickmode": "auto",  # not beside the other axis's ticks: their places are odd shares
             "nticks": 4,
+            "zeroline": False,
             "rangemode": "tozero",
             "showgrid": False,
             "tickfont": {"color": theme.muted, "size": 12},

@@ -104,6 +104,12 @@ def test_convergence_holds_the_last_values_until_now():
     assert (bound.x[0], bound.y[0]) == (0.1, 60.0)
 
 
+def test_the_gap_has_round_ticks_and_a_title_like_the_others():
+    figure = convergence([(0.5, 66.0, 60.0)])
+    assert figure.layout.yaxis2.tickmode == "auto"
+    assert figure.layout.yaxis2.title.font == figure.layout.yaxis.title.font
+
+
 def test_convergence_without_anything_found():
     assert len(convergence([]).data) == 0
 
