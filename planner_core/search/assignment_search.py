@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from planner_core.milp.pieces import Pieces, users_by_row
 from planner_core.problem.graph import FloatArray, IntArray
-from planner_core.search.annealing import draw
 from planner_core.search.incumbent import CALL_SECONDS
+from planner_core.search.moves import draw
 
 BALANCE = 0.05
 """Weight of the mean load beside the largest: fewer transfers help even where nothing is late."""

@@ -17,7 +17,7 @@ from planner_core.problem import Problem
 from planner_core.problem.graph import IntArray
 from planner_core.schedule import Schedule, compile_tasks
 from planner_core.schedule.columns import Columns, columns_of, group_rows
-from planner_core.search.annealing import Window, advance, anneal_window, tails
+from planner_core.search.annealing import advance, anneal_window, tails
 from planner_core.search.decoder import (
     Times,
     decode,
@@ -28,6 +28,7 @@ from planner_core.search.decoder import (
     schedule_of,
 )
 from planner_core.search.incumbent import CALL_SECONDS, Incumbent
+from planner_core.search.moves import Window
 from planner_core.search.order_search import OrderAnnealer
 from planner_core.search.sequences import holds_follow_order
 

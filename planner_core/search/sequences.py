@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from planner_core.problem.graph import FloatArray, IntArray
 from planner_core.schedule import Tasks
 from planner_core.schedule.safe_order import TaskColumns
-from planner_core.search.annealing import draw
+from planner_core.search.moves import draw
 
 THRESHOLDS: FloatArray = np.array([-1.0, 0.0, 0.1, 0.3, 0.6, 1.0, 1e9])
 """Share of a filler's duration that a gap must have to take it; below 0: one without a gap."""
