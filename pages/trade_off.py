@@ -115,6 +115,7 @@ def controls(problem: Problem, key: str) -> tuple[str, Options]:
     if sweep is not None and sweep.running:
         if slot.button("Stop", icon=":material/stop:", width="stretch"):
             sweep.stop()
+            st.rerun()  # at once over, if all of it waits for others
     elif slot.button("Sweep", type="primary", icon=":material/play_arrow:", width="stretch"):
         try:
             values = values_between(lowest, highest, int(count), axis.whole)

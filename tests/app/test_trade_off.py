@@ -132,6 +132,14 @@ def test_the_page_sweeps_with_what_the_plan_page_says(asked):
     assert options.time_limit == app.number_input(key="sweep/seconds").value
 
 
+def test_a_sweep_that_waits_is_stopped_at_once(asked):
+    app = AppTest.from_file(PAGE, default_timeout=60).run()
+    next(button for button in app.button if button.label == "Sweep").click().run()
+    next(button for button in app.button if button.label == "Stop").click().run()
+    assert not app.exception
+    assert [button.label for button in app.button if button.label in ("Sweep", "Stop")] == ["Sweep"]
+
+
 def test_a_memory_limit_is_not_swept_where_memory_is_minimised():
     key = "bidirectional_8x20"
     app = AppTest.from_file(PAGE, default_timeout=60)

@@ -114,7 +114,7 @@ def test_somebody_else_does_not_wait_for_a_whole_sweep(browser, server):
     solve(late)
     late.get_by_text("Waiting for a free core: number 1 in line, users take turns").wait_for()
     late.get_by_text("Solving:").first.wait_for()
-    sweeping.get_by_text("1 of 5 plans solved · Waiting for a free core: number 1").wait_for()
+    sweeping.get_by_text("of 5 plans solved · Waiting for a free core: number 1").wait_for()
     late.get_by_role("button", name="Stop").click()
     sweeping.get_by_role("button", name="Stop").click()
     sweeping.get_by_role("button", name="Sweep").wait_for()
