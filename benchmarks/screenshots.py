@@ -61,7 +61,8 @@ def opened(browser, address, name, theme="light", width=1280, height=900, query=
 
 
 def settle(page):
-    """Wait until the script is done and figures are drawn."""
+    """Wait until the script is done and figures are drawn, with the pointer out of the way."""
+    page.mouse.move(0, 0)
     page.wait_for_timeout(1500)
     page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
     page.wait_for_timeout(800)
