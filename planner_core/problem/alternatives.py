@@ -63,12 +63,27 @@ class Alternative:
         """Whether an exchange between the shards completes the result."""
         return self.shards > 1 and self.collective > 0
 
+    @property
+    def exchange_stream(self) -> str:
+        """Stream the exchange runs on."""
+        return "network"
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Least(Alternative):
-    """What no way of an operator goes below; with an exchange if some way has one."""
+    """What no way of an operator goes below; with an exchange if some way has one.
+
+    Ways that are fast exchange more. Where some way needs no exchange, its place is taken by
+    what even the best way adds to the least duration before the result is complete, on a stream
+    of its own (``waiting``), since it keeps no stream of every choice busy.
+    """
 
     exchanged: bool = False
+    waiting: str = ""
+
+    @property
+    def exchange_stream(self) -> str:
+        return self.waiting or super().exchange_stream
 
     @property
     def exchanges(self) -> bool:
@@ -152,7 +167,8 @@ class SplitProblem:
         """Return a problem no choice is better than: its bounds hold for every choice.
 
         Every operator runs once, in the least of its ways' times on each device, with the least
-        of their sizes: what the first shards of any choice do is a schedule of it, too.
+        of their sizes: what the first shards of any choice do is a schedule of it, too. Its
+        result is complete no earlier than duration and exchange of some way together take.
         """
         problem = self.problem
         graph, ids = problem.template, problem.cluster.device_ids
@@ -186,15 +202,30 @@ class SplitProblem:
             for t in made[ptr[o] : ptr[o + 1]].tolist()
         }
         groups = graph.group_ids[graph.groups_of(o)].tolist()
+        exchange = min(way.collective if way.exchanges else 0.0 for way in ways)
         return _Least(
             id="least",
             duration={name: time for name, time in names if np.isfinite(time)},
             workspace=min(way.workspace for way in ways),
             parameters={str(group): held[str(group)] for group in groups},
             tensors=tensors,
-            collective=min(way.collective if way.exchanges else 0.0 for way in ways),
+            collective=exchange or self._delay(o, ways),
             exchanged=any(way.exchanges for way in ways),
+            waiting="" if exchange else f"completion of {graph.operator_ids[o]}",
         )
+
+    def _delay(self, o: int, ways: Sequence[Alternative]) -> float:
+        """Time from the least duration to the earliest complete result, at speed 1."""
+        if self.problem.micro_batches > 1:
+            return 0.0  # delays of one operator in several micro-batches might overlap
+        times = np.array([self.durations(o, way) for way in ways])
+        exchanges = np.array([way.collective if way.exchanges else 0.0 for way in ways])
+        speed = self.problem.cluster.speed
+        allowed = np.isfinite(times.min(axis=0))
+        # An exchange takes longer on a slow device, as any operator does.
+        complete = (times + exchanges[:, None] / speed).min(axis=0)[allowed]
+        later = (complete - times.min(axis=0)[allowed]) * speed[allowed]
+        return float(later.min(initial=np.inf)) if allowed.any() else 0.0
 
     def expand(self, choice: Mapping[str, str]) -> Problem:
         """Return the problem in which every operator is done in the chosen way.

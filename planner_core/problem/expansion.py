@@ -77,7 +77,7 @@ class Expansion:
                     "id": sync,
                     "duration": way.collective,
                     "kind": "all_reduce",
-                    "stream": "network",
+                    "stream": way.exchange_stream,
                     "workspace": 0.0,
                     "parameters": [],
                 }

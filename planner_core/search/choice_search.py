@@ -19,6 +19,7 @@ from itertools import chain
 import numpy as np
 
 from planner_core.baselines.list_scheduling import list_schedules
+from planner_core.bounds import Bound
 from planner_core.bounds.alternatives import measure_bound, split_bound
 from planner_core.problem import InputError, Problem
 from planner_core.problem.alternatives import Alternative, SplitProblem
@@ -27,21 +28,26 @@ from planner_core.search.choices import (
     BestOfChoices,
     Choice,
     Found,
+    all_choices,
     count_choices,
     uniform_choices,
     whole_choice,
 )
+from planner_core.search.every_choice import EveryChoice
 from planner_core.search.infeasible import why_infeasible
 from planner_core.search.planner import plan, search_measure
 from planner_core.search.progress import Cancellation, Options
 from planner_core.search.split_proof import SplitProof
 from planner_core.search.state import Clock, SearchState
 
-CHOOSING = 0.8
+CHOOSING = 0.6
 """Share of the time that goes into the choice; the rest plans what was chosen."""
 
 GLANCE, JUDGING = 0.01, 0.04
 """Shares of the choosing time that a first look at a choice and a longer one may take."""
+
+LISTED = 5_000
+"""Up to so many choices every one is looked at, so that their bounds are a proof."""
 
 SHORTEST = 0.3
 """Seconds of a search for one choice, at least."""
@@ -83,28 +89,64 @@ def search_choices(
     with SplitProof(split, bound, clock, cancel, chooser) as proof:
         chooser.bound = lambda: proof.value
         chooser.run()
-        choice = chooser.best
-        problem = split.expand(choice)
-        left = replace(options, time_limit=max(0.5, 0.95 * clock.remaining))
-        if proves_optimal(best.value, proof.value) or cancel.is_set():
-            left = replace(left, time_limit=0.5)
-        found = plan(problem, left, best.relay(choice, problem), cancel)
-        proof.wait(lambda: proves_optimal(best.value, proof.value))
-    return _of_all(found, proof), choice
+        if chooser.complete and not proves_optimal(best.value, proof.value):
+            found, choice = _plan_open(chooser, options, clock)
+        else:
+            found, choice = _plan_best(chooser, options, clock)
+            proof.wait(lambda: proves_optimal(best.value, proof.value))
+    proved = Bound(proof.value, proof.name)
+    if chooser.complete and found.lower_bound is not None:
+        # Choices that were not planned have no schedule better than the best one.
+        open_ = Bound(
+            min(found.lower_bound, best.value), found.proved_by or "bounds of all choices"
+        )
+        proved = max(proved, open_, key=lambda row: row.value)
+    return _of_all(found, proved), choice
 
 
-def _of_all(found: Plan, proof: SplitProof) -> Plan:
+def _plan_best(chooser: ChoiceSearch, options: Options, clock: Clock) -> tuple[Plan, Choice]:
+    """Plan the choice that splits nothing, if it may be better, and then the best choice.
+
+    Judging is short, and no plan should be worse than one without splitting.
+    """
+    whole = whole_choice(chooser.split)
+    if whole != chooser.best and not chooser.over_at(clock):
+        _plan_choice(chooser, whole, options, 0.5 * clock.remaining)
+    seconds = SHORTEST if chooser.over_at(clock) else max(SHORTEST, 0.95 * clock.remaining)
+    best = chooser.best if chooser.told.found is None else chooser.told.found.choice
+    return _plan_choice(chooser, best, options, seconds), best
+
+
+def _plan_choice(chooser: ChoiceSearch, choice: Choice, options: Options, seconds: float) -> Plan:
+    problem = chooser.split.expand(choice)
+    left = replace(options, time_limit=max(SHORTEST, seconds))
+    return plan(problem, left, chooser.told.relay(choice, problem), chooser.cancel)
+
+
+def _plan_open(chooser: ChoiceSearch, options: Options, clock: Clock) -> tuple[Plan, Choice]:
+    """Plan all choices that may be better than the best one; the bound is over all choices."""
+    told, split = chooser.told, chooser.split
+    open_ = [choice for choice, least in chooser.looked_at if least < told.value]
+    if not open_:
+        found = Plan(problem=split.problem, status="unknown", lower_bound=told.value)
+        return replace(found, proved_by="bounds of all choices"), chooser.best
+    found, choice = EveryChoice(split, options, clock, told, chooser.cancel, open_).run()
+    if found.status == "infeasible":
+        found = replace(found, status="unknown", reason=None, lower_bound=told.value)
+    return found, choice
+
+
+def _of_all(found: Plan, bound: Bound) -> Plan:
     """What was proved of one choice is not proved of all; the bound over all takes its place."""
     if found.status == "infeasible":
         reason = f"no choice of alternatives tried has a schedule; of the last: {found.reason}"
         return replace(found, status="unknown", reason=reason)
-    bound, proved_by = proof.value, proof.name
     if found.value is None:
-        return replace(found, lower_bound=bound, proved_by=proved_by)
+        return replace(found, lower_bound=bound.value, proved_by=bound.name)
     one = len(found.problem.objective.minimize) == 1
-    status = "optimal" if one and proves_optimal(found.value, bound) else "feasible"
-    least = min(bound, found.value)
-    return replace(found, status=status, lower_bound=least, proved_by=proved_by)
+    status = "optimal" if one and proves_optimal(found.value, bound.value) else "feasible"
+    least = min(bound.value, found.value)
+    return replace(found, status=status, lower_bound=least, proved_by=bound.name)
 
 
 class ChoiceSearch:
@@ -137,6 +179,8 @@ class ChoiceSearch:
         self.ways = {name: [way.id for way in row] for name, row in split.alternatives.items()}
         self.best: Choice = whole_choice(split) if told.found is None else told.found.choice
         self.known = set[tuple[str, ...]]()
+        self.looked_at: list[tuple[Choice, float]] = []
+        """Choices that could be expanded, with a bound on what each can reach."""
         self.bound = lambda: 0.0
         """Proved over all choices so far."""
         self._proposed: list[Choice] = []
@@ -154,15 +198,24 @@ class ChoiceSearch:
 
     def run(self) -> None:
         """Improve the choice until the time is up or every neighbour has been tried."""
-        for number, choice in enumerate(chain(uniform_choices(self.split), self._few_split())):
-            if self._over():
+        for choice in chain(uniform_choices(self.split), self._few_split()):
+            if self.over():
                 return
-            self._judge(choice, thoroughly=number == 0)
-        while not self._over() and len(self.known) < count_choices(self.split):
+            self._judge(choice)
+        while not (self.over() or self.complete):
             near = self._next_proposed() or self._neighbour()
-            if near is None:
+            if near is None and count_choices(self.split) <= LISTED:
+                break
+            self._judge(near or self._shaken())
+        for choice in () if self.complete else all_choices(self.split):
+            if self.over():
                 return
-            self._judge(near)
+            self._judge(choice)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every choice has been looked at."""
+        return len(self.known) >= count_choices(self.split)
 
     def _next_proposed(self) -> Choice | None:
         with self._lock:
@@ -172,16 +225,21 @@ class ChoiceSearch:
             self._proposed.clear()  # older ones are worse
         return {name: newest.get(name, own) for name, own in self.best.items()}
 
-    def _over(self) -> bool:
+    def over(self) -> bool:
+        """Whether the best is proved, the time for choosing is up or the user has cancelled."""
+        return self.over_at(self.clock)
+
+    def over_at(self, clock: Clock) -> bool:
+        """Whether the best is proved, the time of a clock is up or the user has cancelled."""
         proved = proves_optimal(self.value, self.bound())
-        return proved or self.cancel.is_set() or self.clock.remaining <= 0
+        return proved or self.cancel.is_set() or clock.remaining <= 0
 
     def _few_split(self) -> Iterator[Choice]:
         """Choices in which a few of the heaviest operators are split, those that cost least first.
 
         Where operators are as heavy as a device's share of the work, splitting some of them
-        evens out the rest. Either they are spread over the graph, so that every device can take
-        a part beside whole operators, or they follow each other and exchange least with others.
+        evens out the rest. They are spread over the graph, so that every device can take a part
+        beside whole operators.
         """
         graph = self.split.problem.template
         whole = whole_choice(self.split)
@@ -198,9 +256,8 @@ class ChoiceSearch:
         for way in sorted(ways, key=lambda way: (cost[way], way)):
             for count in range(1, min(len(heavy), 2 * self.split.problem.n_devices) + 1):
                 spread = np.linspace(0, len(heavy), count, endpoint=False) + len(heavy) / count / 2
-                for places in (spread.astype(int), range(len(heavy) - count, len(heavy))):
-                    few = [heavy[i] for i in places]
-                    yield whole | {name: way for name in few if way in self.ways[name]}
+                few = [heavy[i] for i in spread.astype(int)]
+                yield whole | {name: way for name in few if way in self.ways[name]}
 
     def _work(self, name: str, way: Alternative) -> float:
         """Return the least time that all shards of an operator take together."""
@@ -230,7 +287,15 @@ class ChoiceSearch:
                 return choice
         return None
 
-    def _judge(self, choice: Choice, *, thoroughly: bool = False) -> None:
+    def _shaken(self) -> Choice:
+        """Change a few operators of the best choice at once, however that turns out."""
+        names = list(self.ways)
+        choice = dict(self.best)
+        for i in self.random.integers(len(names), size=int(self.random.integers(2, 6))).tolist():
+            choice[names[i]] = str(self.random.choice(self.ways[names[i]]))
+        return choice
+
+    def _judge(self, choice: Choice) -> None:
         """Look at a choice, longer if it is promising; keep it if it is better."""
         key = tuple(choice[name] for name in self.ways)
         if key in self.known:
@@ -240,11 +305,15 @@ class ChoiceSearch:
             problem = self.split.expand(choice)
         except InputError:
             return  # more shards than devices
-        if why_infeasible(problem) is not None or measure_bound(problem).value >= self.value:
+        if why_infeasible(problem) is not None:
+            return
+        least = measure_bound(problem).value
+        self.looked_at.append((choice, least))
+        if least >= self.value:
             return
         before = self.value
         seen = self._glance_at(choice, problem)
-        if thoroughly or seen <= PROMISING * before:
+        if seen <= PROMISING * before:
             self._search(choice, problem, self.judging)
         if self.told.found is not None and self.value < before:
             self.best = dict(self.told.found.choice)

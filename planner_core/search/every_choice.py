@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -59,6 +60,8 @@ class EveryChoice:
     clock : Clock
     told : BestOfChoices
     cancel : threading.Event
+    choices : iterable of Choice, optional
+        Default all. Those left out are known to be no better than what ``told`` has.
     """
 
     def __init__(
@@ -68,9 +71,11 @@ class EveryChoice:
         clock: Clock,
         told: BestOfChoices,
         cancel: Cancellation,
+        choices: Iterable[Choice] | None = None,
     ) -> None:
         self.split, self.options, self.clock = split, options, clock
         self.told, self.cancel = told, cancel
+        self.choices = all_choices(split) if choices is None else choices
 
     def run(self) -> tuple[Plan, Choice]:
         """Return the best plan, with a bound over all choices, and its choice.
@@ -101,7 +106,7 @@ class EveryChoice:
 
     def _candidates(self) -> list[_Candidate]:
         found, fault = [], InputError("there is no choice of alternatives")
-        for choice in all_choices(self.split):
+        for choice in self.choices:
             try:
                 found.append(_Candidate(choice, self.split.expand(choice)))
             except InputError as error:  # more shards than devices

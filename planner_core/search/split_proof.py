@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -30,6 +29,9 @@ LARGEST_MIP = 60_000
 
 LARGEST_LEAST = 40
 """Operators up to which the least of all choices is planned for its bound."""
+
+LEAST_SHARE = 0.3
+"""Share of the time it gets: it needs the cores that the search for a choice needs, too."""
 
 FIRST_LOOK = 0.05
 """Seconds between two looks whether the search has a value to start from."""
@@ -155,5 +157,5 @@ class SplitProof:
             if self._stopped():
                 stop.set()
 
-        options = Options(time_limit=max(0.1, self.clock.deadline - time.monotonic()))
+        options = Options(time_limit=max(0.1, LEAST_SHARE * self.clock.remaining))
         plan(problem, options, look, stop)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from planner_core.bounds import Bound
 from planner_core.bounds.alternatives import split_bound
 from planner_core.formats.piper import parse_alternatives
 from planner_core.milp.driver import compile_model, solve
@@ -17,9 +18,12 @@ from planner_core.problem import Objective, Problem, build_cluster, build_graph
 from planner_core.problem.alternatives import Alternative, SplitProblem
 from planner_core.schedule import simulate, validate
 from planner_core.schedule.measures import period
-from planner_core.search import Options, plan
-from planner_core.search.alternatives import plan_split
+from planner_core.search import Cancellation, Options, choice_search, plan
+from planner_core.search.alternatives import FEW_CHOICES, plan_split
+from planner_core.search.choices import BestOfChoices, count_choices
 from planner_core.search.infeasible import why_infeasible
+from planner_core.search.split_proof import SplitProof
+from planner_core.search.state import Clock
 from tests.brute_force import placements, shorter_schedule
 
 PIPER = Path(__file__).parents[3] / "shared" / "reference" / "piper_bert32_a100.json"
@@ -255,3 +259,78 @@ def test_a_piper_file_is_planned_no_worse_than_unsplit():
     assert found.plan.lower_bound >= split_bound(split).value
     assert set(found.choice) == set(split.alternatives)
     assert not validate(found.plan.problem, found.plan.schedule)
+
+
+def test_the_least_of_all_choices_knows_that_fast_ways_exchange():
+    """Two halves of 4.5 and an exchange of 5 are slower than the whole of 8."""
+    split = split_chain("makespan")
+    ways = {
+        "b": [
+            Alternative(id="whole", duration=8.0),
+            Alternative(id="halves", duration=4.5, shards=2, collective=5.0),
+        ]
+    }
+    slow = SplitProblem(problem=split.problem, alternatives=ways)
+    assert split_bound(slow).value == pytest.approx(2 + 8 + 2)
+    assert split_bound(split).value == pytest.approx(2 + 4.75 + 2)
+
+
+def listed_split():
+    """A row of six operators with three ways each: more choices than are planned one by one."""
+    names = [f"o{i}" for i in range(6)]
+    problem = Problem(
+        template=build_graph(
+            [{"id": name, "duration": 2.0} for name in names],
+            [{"id": f"t{i}", "producer": names[i], "consumers": [names[i + 1]]} for i in range(5)],
+        ),
+        cluster=build_cluster([{"id": f"d{k}"} for k in range(3)]),
+    )
+    ways = [
+        Alternative(id="whole", duration=2.0),
+        Alternative(id="two", duration=1.25, shards=2, collective=0.5),
+        Alternative(id="three", duration=1.5, shards=3, collective=1.0),
+    ]
+    return SplitProblem(problem=problem, alternatives=dict.fromkeys(names, ways))
+
+
+def test_choices_that_can_be_listed_are_proved():
+    split = listed_split()
+    assert count_choices(split) > FEW_CHOICES
+    found = plan_split(split, Options(time_limit=20.0))
+    assert found.plan.value == pytest.approx(6 * 1.75)
+    assert (found.plan.status, set(found.choice.values())) == ("optimal", {"two"})
+
+
+def test_bounds_of_all_choices_are_a_proof_without_one_over_them(monkeypatch):
+    """Every choice has been looked at, and none that is open is better."""
+    monkeypatch.setattr(choice_search, "split_bound", lambda split: Bound(0.0, "nothing"))
+    monkeypatch.setattr(SplitProof, "_plan_least", lambda proof: None)
+    found = plan_split(listed_split(), Options(time_limit=40.0))
+    assert found.plan.status == "optimal"
+    assert found.plan.lower_bound == pytest.approx(6 * 1.75)
+
+
+def test_a_few_split_operators_are_spread_over_the_graph():
+    split = wide_split()
+    clock = Clock.start(10.0)
+    told = BestOfChoices(split, clock, None)
+    chooser = choice_search.ChoiceSearch(split, Options(), clock, told, Cancellation())
+    tried = [
+        [name for name, way in choice.items() if way == "two"] for choice in chooser._few_split()
+    ]
+    # Three of the eight are heavy: the middle one first, then the first and the last.
+    assert ["o1"] in tried
+    assert ["o0", "o2"] in tried
+    assert ["o0", "o1", "o2"] in tried
+
+
+def test_what_is_told_of_only_improves_and_carries_its_problem():
+    events = []
+    found = plan_split(wide_split(), Options(time_limit=5.0), events.append)
+    values = [np.inf if e.incumbent is None else e.incumbent for e in events]
+    assert values == sorted(values, reverse=True)
+    bounds = [e.lower_bound for e in events]
+    assert bounds == sorted(bounds)
+    told = [e for e in events if e.schedule is not None]
+    assert all(not validate(e.problem, e.schedule) for e in told)
+    assert told[-1].incumbent == pytest.approx(found.plan.value)
