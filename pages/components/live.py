@@ -16,15 +16,16 @@ from planner_core.search.process import Snapshot, SolveProcess
 LIVE_CELLS = 20_000
 """A larger schedule is drawn only once the search is over."""
 
+STOP_ANSWERS = 1.0
+"""Seconds the page waits for a search that was stopped before it draws its course again."""
+
 
 @st.fragment(run_every=0.5)
 def live(job: SolveProcess) -> None:
     """Draw a running search twice a second; the page runs anew when it is over."""
     known = job.snapshot()
     if known.over:
-        keep(job)
-        st.session_state["job"] = None
-        st.rerun()
+        _end(job)
     with st.container(border=True):
         head, button = st.columns([6, 1.2], vertical_alignment="center")
         head.markdown(f"**{_state(job, known)}**")
@@ -36,8 +37,17 @@ def live(job: SolveProcess) -> None:
             help="Keeps the best plan so far.",
         ):
             job.stop()
+            if job.finished.wait(STOP_ANSWERS):  # else the next picture shows it
+                _end(job)
         st.progress(min(1.0, known.elapsed / job.options.time_limit))
         _figures(job, known)
+
+
+def _end(job: SolveProcess) -> None:
+    """Keep what a search found and draw the page anew."""
+    keep(job)
+    st.session_state["job"] = None
+    st.rerun()
 
 
 def _model(known: Snapshot) -> str:
