@@ -98,9 +98,12 @@ class Editor:
         self.page.wait_for_function(
             "() => document.querySelector('.graph-editor').dataset.waiting === '0'"
         )
-        self.settle()  # a run that begins takes the file away until it is drawn again
-        with self.page.expect_download() as waiting:
-            self.page.get_by_role("button", name="Problem (JSON)").click()
+        for _ in range(5):  # a run that begins takes the file away until it is drawn again
+            self.settle()
+            with self.page.expect_download() as waiting:
+                self.page.get_by_role("button", name="Problem (JSON)").click()
+            if waiting.value.failure() is None:
+                break
         return parse_problem(waiting.value.path().read_bytes())
 
 
