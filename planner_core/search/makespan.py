@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from itertools import chain
 
 import numpy as np
@@ -35,6 +36,9 @@ BEFOREHAND = 1.0
 
 LISTED_FIRST = 20_000
 """Larger graphs to be cut into stages are: list schedules that must keep memory take minutes."""
+
+CLUSTERING = 0.5
+"""Share of the time, at most, that a search over clusterings gets beside local search."""
 
 SEARCHING = 0.9
 """Share of the time that two local searches get where the MIP is large."""
@@ -102,6 +106,9 @@ def _search(state: SearchState) -> None:
         search_merged(state, search_makespan)
         if state.stopped():
             return
+    if not problem.is_placed:
+        with _LocalSearch(state):
+            search_clusterings(state, CLUSTERING * state.clock.remaining)
     search = _horizon_search(state)
     if search is not None and problem.is_placed:
         search.ask_alone()
@@ -114,6 +121,17 @@ def _search(state: SearchState) -> None:
             search.run()
         while not state.stopped() and local.thread.is_alive():
             state.cancel.wait(0.05)
+
+
+def search_clusterings(
+    state: SearchState, seconds: float, leave: Callable[[], bool] = lambda: False
+) -> None:
+    """Prove what can be proved from clusterings alone."""
+    from planner_core.search import clustering_search
+
+    if state.schedule is not None and not state.stopped():
+        state.enter(clustering_search.NAME)
+        clustering_search.search_clusterings(state, seconds, leave)
 
 
 def search_exactly(state: SearchState, seconds: float) -> None:
@@ -136,6 +154,7 @@ def search_exactly(state: SearchState, seconds: float) -> None:
     placing = background_thread(place, "search over placements")
     placing.start()
     with _LocalSearch(state) as local:
+        search_clusterings(state, 0.2 * seconds, done.is_set)
         while not (state.stopped() or done.is_set()) and local.thread.is_alive():
             if state.clock.elapsed > end or local.settled(min(BEFOREHAND, 0.1 * seconds)):
                 break
