@@ -1,4 +1,5 @@
 import copy
+import threading
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
+from pages.components.editor import drawing as drawing_module
 from pages.components.editor import taking
 from pages.components.editor.drawing import Drawing
 from pages.components.editor.edits import apply, blank, checked
@@ -457,6 +459,34 @@ def test_a_new_graph_keeps_what_was_done_to_the_one_before(session):
     session["draw/canvas"] = {"edits": sent(empty, added("op0"))}
     taking.take_canvas()
     assert [len(p.template.operator_ids) for _, p in session["own_problems"].values()] == [10, 1]
+
+
+def test_a_run_waits_for_the_one_it_ended_before_it_takes_more(session, monkeypatch):
+    """A rerun begins while the run before it is still making an edit."""
+    drawing = session["drawing"]
+    edits = sent(drawing, *(added(f"new{i}") for i in range(4)))
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(document):
+        if threading.current_thread() is ended and not began.is_set():
+            began.set()
+            go_on.wait(60)
+        return checked(document)
+
+    monkeypatch.setattr(drawing_module, "checked", slow)
+    ended, rerun = (threading.Thread(target=taking.take_canvas, daemon=True) for _ in range(2))
+    session["draw/canvas"] = {"edits": edits | {"list": edits["list"][:2]}}
+    ended.start()
+    assert began.wait(60)
+    session["draw/canvas"] = {"edits": edits}
+    rerun.start()
+    rerun.join(0.2)  # would have made its edits by now, to be overwritten
+    go_on.set()
+    for run in (ended, rerun):
+        run.join(60)
+    assert names(drawing)[-4:] == [f"new{i}" for i in range(4)]
+    assert len(drawing.past) == 4
+    assert len(session["own_problems"]) == 1, "a sample is copied once"
 
 
 def page_of(key):

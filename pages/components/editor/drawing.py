@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,9 @@ class Drawing:
         What was last taken from each table.
     refused, refused_in : str or None
         Why the last edit was not made, and where it was tried.
+    lock : RLock
+        Held by whoever changes the drawing. A rerun begins before the run it ends has come to its
+        end, so two may be at it at once, and each would overwrite what the other made.
     """
 
     document: Document
@@ -73,13 +77,15 @@ class Drawing:
     grouping: tuple[Any, ...] | None = None
     versions: dict[str, int] = field(default_factory=dict)
     bases: dict[str, Document] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def group(self, grouping: tuple[Any, ...]) -> None:
         """Show the graph in other groups, all closed, if they are others than before."""
-        if self.grouping not in (None, grouping):
-            self.opened = []
-            self.rev += 1
-        self.grouping = grouping
+        with self.lock:
+            if self.grouping not in (None, grouping):
+                self.opened = []
+                self.rev += 1
+            self.grouping = grouping
 
     def from_browser(self, message: Mapping[str, Any] | None) -> Problem | None:
         """Take the edits of the canvas that are new; return the problem if it changed."""
@@ -184,7 +190,8 @@ class Drawing:
 
     def base(self, name: str) -> Document:
         """Document a table starts from; what is typed in it is a difference to that."""
-        return self.bases.setdefault(name, self.document)
+        with self.lock:
+            return self.bases.setdefault(name, self.document)
 
     def version(self, name: str) -> int:
         """Grows when a table must start anew."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
@@ -23,7 +24,8 @@ CANVAS = "draw/canvas"
 
 # A rerun that the browser asks for while a callback runs ends that callback at its next look at
 # the session. So the callbacks below look first and change afterwards, and `_take_missed` takes
-# what an ended one left.
+# what an ended one left. An ended one goes on until then, beside the run that ended it, so whoever
+# takes something holds the drawing (`_held`) from before it looks until all is stored.
 #
 # The first edit of a sample makes a copy and chooses it, while messages may be under way that
 # still name the sample. Whether a choice that comes is one of those or the user's is known once
@@ -39,33 +41,40 @@ def _begin(document: Document, key: str) -> Drawing:
     number = before.number + 1 if before else secrets.randbelow(10**9)
     rev, applied = (before.rev + 1, before.applied) if before else (0, 0)
     drawing = Drawing(document, number=number, rev=rev, applied=applied, key=key)
+    if before:
+        drawing.lock = before.lock  # whoever waits for it gets the one drawn now
     st.session_state["drawing"] = drawing
     return drawing
 
 
+@contextmanager
+def _held() -> Iterator[Drawing]:
+    """Hold the drawing of the session, which other runs of the session wait for."""
+    with st.session_state["drawing"].lock:
+        yield st.session_state["drawing"]
+
+
 def draw_empty() -> None:
     """Begin an empty graph; it becomes a problem with its first operator."""
-    drawing: Drawing = st.session_state["drawing"]
-    _take_missed(drawing)  # what was done to the graph before still counts for that one
-    _choose(drawing)
-    empty = _begin(blank(), drawing.key)
-    empty.starts_new, empty.left = True, drawing.left
+    with _held() as drawing:
+        _take_missed(drawing)  # what was done to the graph before still counts for that one
+        _choose(drawing)
+        empty = _begin(blank(), drawing.key)
+        empty.starts_new, empty.left = True, drawing.left
 
 
 def take_canvas() -> None:
     """Take what was done on the canvas."""
-    message = _from_canvas()
-    drawing: Drawing = st.session_state["drawing"]
-    drawing.from_browser(message)
-    _choose(drawing)
+    with _held() as drawing:
+        drawing.from_browser(_from_canvas())
+        _choose(drawing)
 
 
 def take_table(name: str, widget: str) -> None:
     """Take what was typed in a table."""
-    typed = st.session_state[widget]
-    drawing: Drawing = st.session_state["drawing"]
-    _take_typed(drawing, name, typed)
-    _choose(drawing)
+    with _held() as drawing:
+        _take_typed(drawing, name, st.session_state[widget])
+        _choose(drawing)
 
 
 def take(widget: str, shown: Any, edit: Callable[[Any], Edit]) -> None:
@@ -73,9 +82,9 @@ def take(widget: str, shown: Any, edit: Callable[[Any], Edit]) -> None:
     value = st.session_state[widget]
     if value == shown:
         return
-    drawing: Drawing = st.session_state["drawing"]
-    drawing.change([edit(value)], "settings")
-    _choose(drawing)
+    with _held() as drawing:
+        drawing.change([edit(value)], "settings")
+        _choose(drawing)
 
 
 def _from_canvas() -> dict[str, Any] | None:
@@ -131,15 +140,15 @@ def table_key(drawing: Drawing, name: str) -> str:
 
 def drawing_of(key: str) -> Drawing:
     """Return the drawing of the chosen problem, begun anew when another is chosen."""
-    drawing: Drawing | None = st.session_state.get("drawing")
-    if drawing is None:
+    if "drawing" not in st.session_state:
         return _begin(problem_document(base_problem(key)), key)
-    _take_missed(drawing)
-    if drawing.key == key:
-        if (_from_canvas() or {}).get("key") == key:
-            drawing.left.clear()
-        return drawing
-    if key in drawing.left:
-        st.session_state["next problem"] = drawing.key
-        st.rerun()
-    return _begin(problem_document(base_problem(key)), key)
+    with _held() as drawing:
+        _take_missed(drawing)
+        if drawing.key == key:
+            if (_from_canvas() or {}).get("key") == key:
+                drawing.left.clear()
+            return drawing
+        if key in drawing.left:
+            st.session_state["next problem"] = drawing.key
+            st.rerun()
+        return _begin(problem_document(base_problem(key)), key)
