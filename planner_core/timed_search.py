@@ -48,6 +48,7 @@ def timed_search(
         What the search came to, or the best it told of if it did not come back in time.
     """
     from planner_core.console import ProgressLine, wait_for
+    from planner_core.search.compiled import COMPILING
     from planner_core.search.progress import Cancellation, Options
 
     left = args.time_limit - (time.monotonic() - args.started)
@@ -77,7 +78,12 @@ def timed_search(
         thread = threading.Thread(target=work, name="search", daemon=True)
         thread.start()
         late = args.started + args.time_limit * (1 + GRACE)
-        ended = wait_for(thread, line.redraw, late)
+        ended = False
+        while not ended and time.monotonic() < late:
+            now = time.monotonic()
+            ended = wait_for(thread, line.redraw, min(late, now + 0.1))
+            if events and events[-1].phase == COMPILING:
+                late += time.monotonic() - now
         begun = time.monotonic()
         while not (ended or _decided(events)) and time.monotonic() < begun + FIRST_SCHEDULE:
             ended = wait_for(thread, line.redraw, time.monotonic() + 0.1)

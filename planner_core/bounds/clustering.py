@@ -94,12 +94,13 @@ class Clustering(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Room for heads and tails, and for the operators of each machine by rising head."""
+    """Room for heads and tails, for the operators of each machine by rising head, and for one."""
 
     head: FloatArray
     tail: FloatArray
     row: IntArray
     filled: IntArray
+    machine: FloatArray
 
 
 def relax(problem: Problem) -> tuple[Relaxation, Clustering]:
@@ -180,15 +181,16 @@ def propagate(r: Relaxation, clustering: Clustering, makespan: float, branch: In
     """
     n, c = len(r.duration), clustering.apart.shape[0]
     shape = (c * r.n_streams, n)
-    room = Room(np.zeros(n), np.zeros(n), np.empty(shape, np.int32), np.zeros(shape[0], np.int32))
-    other = Room(np.zeros(n), np.zeros(n), room.row, room.filled)
+    row, filled, machine = np.empty(shape, np.int32), np.zeros(shape[0], np.int32), np.empty((3, n))
+    room = Room(np.zeros(n), np.zeros(n), row, filled, machine)
+    other = Room(np.zeros(n), np.zeros(n), row, filled, machine)
     if _too_long(r, clustering, makespan, room):
         return -1
-    base = room.head.sum() + room.tail.sum()
+    base = _total(room)
     trial = Clustering(
-        np.empty_like(clustering.cluster),
-        np.empty_like(clustering.apart),
-        np.empty_like(clustering.allowed),
+        np.empty(n, np.int32),
+        np.empty((c, c), np.bool_),
+        np.empty(clustering.allowed.shape, np.bool_),
     )
     changed, best = True, -1.0
     while changed:
@@ -201,24 +203,20 @@ def propagate(r: Relaxation, clustering: Clustering, makespan: float, branch: In
                 set_apart(clustering, a, b, True)
                 no_apart = _too_long(r, clustering, makespan, room)
                 set_apart(clustering, a, b, False)
-                trial.cluster[:] = clustering.cluster
-                trial.apart[:] = clustering.apart
-                trial.allowed[:] = clustering.allowed
+                _copy(clustering, trial)
                 no_together = not put_together(trial, a, b) or _too_long(r, trial, makespan, other)
                 if no_apart and no_together:
                     return -1
                 if no_apart:
-                    clustering.cluster[:] = trial.cluster
-                    clustering.apart[:] = trial.apart
-                    clustering.allowed[:] = trial.allowed
-                    base, changed = other.head.sum() + other.tail.sum(), True
+                    _copy(trial, clustering)
+                    base, changed = _total(other), True
                 elif no_together:
                     set_apart(clustering, a, b, True)
-                    base, changed = room.head.sum() + room.tail.sum(), True
+                    base, changed = _total(room), True
                 else:
                     # Branch where both ways make paths much longer.
-                    one = room.head.sum() + room.tail.sum() - base
-                    two = other.head.sum() + other.tail.sum() - base
+                    one = _total(room) - base
+                    two = _total(other) - base
                     score = 10.0 * min(one, two) + max(one, two)
                     if score > best:
                         best, branch[0], branch[1] = score, a, b
@@ -254,7 +252,7 @@ def put_together(clustering: Clustering, a: int, b: int) -> bool:
 def _too_long(r: Relaxation, clustering: Clustering, makespan: float, room: Room) -> bool:
     """Whether a path, or the work of a cluster, is longer than a makespan."""
     limit = makespan * (1.0 + SLACK)
-    n, head, tail, row = len(r.duration), room.head, room.tail, room.row
+    n, head, tail = len(r.duration), room.head, room.tail
     _heads(r, r.front, clustering, head, room)
     for v in range(n):
         if head[v] + r.duration[v] > limit:
@@ -265,21 +263,59 @@ def _too_long(r: Relaxation, clustering: Clustering, makespan: float, room: Room
             return True
     for machine in range(len(room.filled)):
         count = room.filled[machine]
-        if count < 2:
-            continue
-        one = row[machine, :count]
-        one = one[np.argsort(head[one])]
-        if jackson(head[one], r.duration[one], tail[one]) > limit:
+        if count >= 2 and _machine(r, room, machine, count) > limit:
             return True
     return False
+
+
+@njit(nogil=True, cache=True)
+def _machine(r: Relaxation, room: Room, machine: int, count: int) -> float:
+    """Makespan of the preemptive relaxation of one machine; its row is sorted by rising head.
+
+    Written out rather than with ``np.argsort``, whose compilation takes seconds.
+    """
+    one, sorted_ = room.row[machine], room.machine
+    for i in range(1, count):
+        v, j = one[i], i
+        while j > 0 and room.head[one[j - 1]] > room.head[v]:
+            one[j] = one[j - 1]
+            j -= 1
+        one[j] = v
+    for i in range(count):
+        v = one[i]
+        sorted_[0, i], sorted_[1, i], sorted_[2, i] = room.head[v], r.duration[v], room.tail[v]
+    return jackson(sorted_[0, :count], sorted_[1, :count], sorted_[2, :count])
+
+
+@njit(nogil=True, cache=True)
+def _copy(source: Clustering, target: Clustering) -> None:
+    """Copy a clustering; slices would be copied by code that takes seconds to compile."""
+    for v in range(len(source.cluster)):
+        target.cluster[v] = source.cluster[v]
+    for a in range(source.apart.shape[0]):
+        for b in range(source.apart.shape[1]):
+            target.apart[a, b] = source.apart[a, b]
+        for k in range(source.allowed.shape[1]):
+            target.allowed[a, k] = source.allowed[a, k]
+
+
+@njit(nogil=True, cache=True)
+def _total(room: Room) -> float:
+    """Sum of heads and tails."""
+    total = 0.0
+    for v in range(len(room.head)):
+        total += room.head[v] + room.tail[v]
+    return total
 
 
 @njit(nogil=True, cache=True)
 def _heads(r: Relaxation, side: Side, clustering: Clustering, head: FloatArray, room: Room) -> None:
     """Write when operators can start at the earliest; those of a machine follow each other."""
     cluster, apart, row, filled = clustering.cluster, clustering.apart, room.row, room.filled
-    head[:] = 0.0
-    filled[:] = 0
+    for v in range(len(head)):
+        head[v] = 0.0
+    for machine in range(len(filled)):
+        filled[machine] = 0
     for v in side.order:
         machine = cluster[v] * r.n_streams + r.stream[v]
         count, ready = filled[machine], 0.0

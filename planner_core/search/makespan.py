@@ -141,6 +141,7 @@ def search_exactly(state: SearchState, seconds: float) -> None:
     each on a core; local search, which settles first, makes way for them.
     """
     from planner_core.search.branch_and_bound import branch_and_bound
+    from planner_core.search.compiled import local_search_is_compiled
     from planner_core.search.placement_search import search_placements
 
     state.enter("branch and bound")
@@ -153,12 +154,16 @@ def search_exactly(state: SearchState, seconds: float) -> None:
 
     placing = background_thread(place, "search over placements")
     placing.start()
-    with _LocalSearch(state) as local:
+    # Where local search is not compiled yet, its compilation would take the time of all three.
+    if local_search_is_compiled():
+        with _LocalSearch(state) as local:
+            search_clusterings(state, 0.2 * seconds, done.is_set)
+            while not (state.stopped() or done.is_set()) and local.thread.is_alive():
+                if state.clock.elapsed > end or local.settled(min(BEFOREHAND, 0.1 * seconds)):
+                    break
+                done.wait(0.02)
+    else:
         search_clusterings(state, 0.2 * seconds, done.is_set)
-        while not (state.stopped() or done.is_set()) and local.thread.is_alive():
-            if state.clock.elapsed > end or local.settled(min(BEFOREHAND, 0.1 * seconds)):
-                break
-            done.wait(0.02)
     branch_and_bound(state, end - state.clock.elapsed, done.is_set)
     done.set()
     placing.join(1.0)

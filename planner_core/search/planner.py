@@ -58,9 +58,11 @@ def plan(
     state.enter("first schedules")
     _offer_first(state)
 
+    from planner_core.search.compiled import prepare
     from planner_core.search.infeasible import why_infeasible
     from planner_core.search.levels import FIRST_LEVEL, search_next_levels
 
+    prepare(state)
     reason = why_infeasible(state.problem)
     if reason is not None:
         return _infeasible(state, problem, reason)
