@@ -26,7 +26,10 @@ def prepare(state: SearchState) -> None:
     if problem.is_placed or state.measure_name != "makespan" or state.stopped():
         return
     from planner_core.search.makespan import BRANCHED_OPERATORS
+    from planner_core.search.settling import SETTLED_OPERATORS
 
+    if problem.graph.n_operators < SETTLED_OPERATORS:
+        return  # trying everything is over before anything is compiled
     small = problem.graph.n_operators <= BRANCHED_OPERATORS
     if all(map(_is_compiled, _exact() if small else _annealing())):
         return

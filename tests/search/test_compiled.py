@@ -50,9 +50,10 @@ def test_stop_is_heard_while_something_is_compiled(monkeypatch):
     assert time.monotonic() - begin < 30
 
 
-def test_placed_problems_do_not_wait(monkeypatch):
+def test_placed_and_tiny_problems_do_not_wait(monkeypatch):
     monkeypatch.setattr(compiled, "_is_compiled", lambda kernel: pytest.fail("asked"))
     compiled.prepare(new_state(pipeline(2, 4)))
+    compiled.prepare(new_state(random_layered(9, 2, seed=1)))
 
 
 @pytest.mark.parametrize("kernels", [compiled._exact, compiled._annealing])
