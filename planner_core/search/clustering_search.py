@@ -35,9 +35,9 @@ CLOSE = 1e-3
 """Bounds are not looked for any closer than this, relative to the incumbent; there, and where
 nothing closer can be refused, only the incumbent itself is asked for."""
 
-SURE = 50
-"""With so many clusterings to a question, a bound has to be better than those of others: where
-devices are busy rather than waiting for transfers, clusterings tell nothing new."""
+PATIENCE = 0.2
+"""Share of its time after which a bound has to be better than those of others: where devices are
+busy rather than waiting for transfers, clusterings tell nothing new."""
 
 NAME = "search over clusterings"
 
@@ -91,7 +91,8 @@ class _Search:
     def run(self) -> bool:
         """Ask until the incumbent is proved or nothing more is gained."""
         state, few, first = self.state, FEW, self.state.bound
-        while not self.over and (few < SURE or state.bound > first):
+        patient = state.clock.elapsed + PATIENCE * (self.end - state.clock.elapsed)
+        while not self.over and (state.bound > first or state.clock.elapsed < patient):
             if self.better < self.ceiling:
                 self.ask(self.better, few)
             high = min(self.better, self.ceiling)

@@ -40,6 +40,9 @@ LISTED_FIRST = 20_000
 CLUSTERING = 0.5
 """Share of the time, at most, that a search over clusterings gets beside local search."""
 
+ASKED_AGAIN = 0.15
+"""Share of the time that is left for every later search over clusterings."""
+
 SEARCHING = 0.9
 """Share of the time that two local searches get where the MIP is large."""
 
@@ -170,15 +173,27 @@ def search_exactly(state: SearchState, seconds: float) -> None:
 
 
 def _search_with_another(state: SearchState, search: HorizonSearch | None) -> None:
-    """Where the MIP is too large to find or prove much, let local search go first on both cores."""
+    """Where the MIP is too large to find or prove much, let local search go first on both cores.
+
+    Once it has found something better and settled, clusterings are asked again: what could not be
+    refused of the incumbent before may be now.
+    """
     small = search is not None and search.question.columns(search.lowest) <= PROOF_COLUMNS
     if small or state.problem.graph.n_operators > MIP_OPERATORS:
         return
     state.enter("local search")
     end = state.clock.elapsed + SEARCHING * state.clock.remaining
+    asked = known = state.value
+    since = time.monotonic()
     with _LocalSearch(state, seed=OTHER_SEED) as other:
         while not state.stopped() and other.thread.is_alive() and state.clock.elapsed < end:
             state.cancel.wait(0.05)
+            if state.value < known:
+                known, since = state.value, time.monotonic()
+            elif known < asked and time.monotonic() > since + BEFOREHAND:
+                asked = known
+                search_clusterings(state, ASKED_AGAIN * state.clock.remaining)
+                state.enter("local search")
 
 
 def _horizon_search(state: SearchState) -> HorizonSearch | None:
