@@ -1,7 +1,4 @@
-"""Compiles what a search needs before its clock runs: once after installation, then kept on disk.
-
-Importing this module imports numba.
-"""
+"""Compiles what a search needs before its clock runs: once after installation, then kept on disk."""
 
 from __future__ import annotations
 
