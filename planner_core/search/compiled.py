@@ -1,4 +1,4 @@
-"""Compiles what a search needs before its clock runs: once after installation, then kept on disk."""
+"""Compiles what a search needs before its clock runs, once after installation; kept on disk."""
 
 from __future__ import annotations
 
