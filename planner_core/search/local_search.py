@@ -17,7 +17,7 @@ from planner_core.problem import Problem
 from planner_core.problem.graph import IntArray
 from planner_core.schedule import Schedule, compile_tasks
 from planner_core.schedule.columns import Columns, columns_of, group_rows
-from planner_core.search.annealing import advance, anneal_window, tails
+from planner_core.search.annealing import advance, anneal_window
 from planner_core.search.decoder import (
     Times,
     decode,
@@ -27,6 +27,7 @@ from planner_core.search.decoder import (
     queues,
     schedule_of,
 )
+from planner_core.search.evaluation import tails
 from planner_core.search.incumbent import CALL_SECONDS, Incumbent
 from planner_core.search.moves import Window
 from planner_core.search.order_search import OrderAnnealer
@@ -40,6 +41,9 @@ ORDER_OPERATORS = 50_000
 """Placed graphs up to this size are annealed by the order of every resource."""
 WINDOW_OPERATORS = 100
 """Size of the window that slides over larger graphs."""
+
+HOT = (0.05, 0.1)
+"""Temperatures, in mean durations, one of which a run of annealing begins with."""
 
 LONGER, LONGEST_RUN = 1.5, 15.0
 """Each run of annealing takes longer than the one before by this factor, up to so many seconds."""
@@ -167,7 +171,7 @@ class _Annealer:
         window = Window(0, n, np.zeros(shape), np.zeros(n), np.zeros(shape))
         begin = time.monotonic()
         seconds = min(seconds, max(0.2, self.search.deadline - begin))
-        hot = self.scale() * float(self.random.choice([0.05, 0.1, 0.2, 0.4]))
+        hot = self.scale() * float(self.random.choice(HOT))
         cold = hot / 40
         best_sequence, best_device = self.sequence.copy(), self.device.copy()
         progress = 0.0
@@ -224,7 +228,7 @@ class _Annealer:
         lows = range(0, max(1, n - step), step)
         left = self.search.deadline - time.monotonic()
         seconds = min(CALL_SECONDS, max(3e-4, 0.4 * left / len(lows)))
-        hot = self.scale() * float(self.random.choice([0.05, 0.1, 0.2, 0.4]))
+        hot = self.scale() * float(self.random.choice(HOT))
         best_sequence, best_device = self.sequence.copy(), self.device.copy()
         free = np.zeros_like(self.times.free)
         told = time.monotonic()

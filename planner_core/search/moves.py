@@ -18,7 +18,7 @@ from planner_core.search.decoder import Times
 NEAR = 0.5
 """Share of the changes of device that try a producer's or a consumer's."""
 
-REACH = 40
+REACH = 20
 """How far a move carries an operator along the sequence, at most."""
 
 TOGETHER = 0.5
@@ -34,6 +34,13 @@ GROW, LARGEST_PART = 0.75, 12
 EXCHANGE = 0.25
 """Share of the moves in which two operators change devices with each other: it keeps the balance
 of their work, which a change of one device destroys."""
+
+
+MOVE = 6
+"""Numbers that describe a move, for :func:`take_back`."""
+
+LAST = 5
+"""Which of them is the last position that the move changed."""
 
 
 class Window(NamedTuple):
@@ -214,19 +221,21 @@ def _settle_part(
 
 
 @njit(nogil=True, cache=True)
-def _first_of(
+def _ends_of(
     c: Columns, part: IntArray, count: int, members: tuple[IntArray, IntArray], position: IntArray
-) -> int:
-    """First position of the operators in a part and of those colocated with them."""
+) -> tuple[int, int]:
+    """First and last position of the operators in a part and of those colocated with them."""
     member_ptr, member = members
-    first = position[part[0]]
+    first = last = position[part[0]]
     for i in range(count):
         first = min(first, position[part[i]])
+        last = max(last, position[part[i]])
         g = c.colocation[part[i]]
         if g >= 0:
             for j in range(member_ptr[g], member_ptr[g + 1]):
                 first = min(first, position[member[j]])
-    return first
+                last = max(last, position[member[j]])
+    return first, last
 
 
 @njit(nogil=True, cache=True)
@@ -245,8 +254,8 @@ def propose(
     """Change position, device or both of the operator at ``a``; return the first place changed.
 
     −1 says that nothing did. ``move`` and ``part`` are written for :func:`take_back`: positions a
-    and b between which was moved, size of the part that changed device, its old device, and
-    whether two operators were exchanged.
+    and b between which was moved, size of the part that changed device, its old device, whether
+    two operators were exchanged, and the last place changed.
     """
     low, high, n_devices = window.low, window.high, len(c.column)
     member_ptr, member = members
@@ -267,18 +276,25 @@ def propose(
             k = old
     if b == a and k == old:
         return -1
-    first, moved = min(a, b), 0
+    first, last, moved = min(a, b), max(a, b), 0
     if k != old:
         part[0], moved = o, 1
         if draw(state) < TOGETHER:
             moved = _settle_part(c, o, k, device, members, position, low, high, part, state)
         else:
             _settle(c, o, k, device, member_ptr, member)
-        first = min(first, _first_of(c, part, moved, members, position))
+        front, back = _ends_of(c, part, moved, members, position)
+        first, last = min(first, front), max(last, back)
     if b != a:
         _carry(sequence, position, a, b)
-    move[0], move[1], move[2], move[3], move[4] = a, b, moved, old, 0
+    move[0], move[1], move[2], move[3], move[4], move[LAST] = a, b, moved, old, 0, last
     return first
+
+
+@njit(nogil=True, cache=True, inline="always")
+def only_carries(move: NDArray[np.int64]) -> bool:
+    """Whether a move changes places only, and no device."""
+    return move[2] == 0
 
 
 @njit(nogil=True, cache=True)
@@ -309,7 +325,7 @@ def _exchange(
     ):
         return -1
     part[0], part[1] = o, v
-    first = _first_of(c, part, 2, members, position)
+    first, last = _ends_of(c, part, 2, members, position)
     _settle(c, o, k, device, member_ptr, member)
     _settle(c, v, old, device, member_ptr, member)
     if _span(c, o, position, low, high)[1] >= b and _span(c, v, position, low, high)[0] <= a:
@@ -318,7 +334,7 @@ def _exchange(
         move[4] = 2
     else:
         move[4] = 1
-    move[0], move[1], move[2], move[3] = a, b, 2, old
+    move[0], move[1], move[2], move[3], move[LAST] = a, b, 2, old, last
     return first
 
 

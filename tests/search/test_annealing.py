@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from planner_core.problem import Problem, build_cluster, build_graph
 from planner_core.schedule import simulate
 from planner_core.schedule.columns import columns_of, group_rows
-from planner_core.search.annealing import advance, anneal_window, tails
+from planner_core.search.annealing import advance, anneal_window
 from planner_core.search.decoder import decode, empty_times
+from planner_core.search.evaluation import tails
 from planner_core.search.incumbent import Incumbent
 from planner_core.search.local_search import improve
 from planner_core.search.moves import Window

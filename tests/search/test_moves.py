@@ -9,7 +9,7 @@ from planner_core.problem import Problem, build_cluster, build_graph
 from planner_core.schedule.columns import columns_of, group_rows
 from planner_core.search.annealing import anneal_window
 from planner_core.search.decoder import decode, empty_times
-from planner_core.search.moves import LARGEST_PART, Window, propose, take_back
+from planner_core.search.moves import LARGEST_PART, LAST, MOVE, Window, propose, take_back
 from tests.search.test_local_search import decided
 
 
@@ -34,7 +34,7 @@ def test_every_move_is_sound_and_can_be_taken_back(case, seed, data):
     position = np.empty(n, np.int32)
     position[sequence] = np.arange(n, dtype=np.int32)
     state = np.array([seed * 2 + 88172645463325253], dtype=np.uint64)
-    part, move = np.empty(LARGEST_PART, np.int32), np.zeros(5, np.int64)
+    part, move = np.empty(LARGEST_PART, np.int32), np.zeros(MOVE, np.int64)
     graph = problem.graph
     for _ in range(40):
         a = data.draw(st.integers(low, high - 1))
@@ -46,7 +46,7 @@ def test_every_move_is_sound_and_can_be_taken_back(case, seed, data):
             continue
         changed = np.flatnonzero((before[0] != sequence) | (before[2] != device)[sequence])
         assert low <= first <= changed.min(initial=n)
-        assert changed.max(initial=-1) < high
+        assert changed.max(initial=-1) <= move[LAST] < high
         assert np.all(position[graph.edge_source] < position[graph.edge_target])
         assert np.all(np.isfinite(problem.durations[np.arange(n), device]))
         for group in range(len(graph.colocation_names)):
