@@ -49,6 +49,7 @@ def anneal_window(
     position: IntArray,
     device: IntArray,
     times: Times,
+    room: Times,
     window: Window,
     members: tuple[IntArray, IntArray],
     hot: float,
@@ -61,12 +62,14 @@ def anneal_window(
 ) -> tuple[float, float]:
     """Anneal from temperature ``hot`` to ``cold``; sequence, position and device end as they are.
 
+    ``room`` is room for the times entered last; the window's tails change inside the window.
+
     The best of the window goes to ``best_sequence`` and ``best_device`` (positions of the window
     and devices of its operators only). Returns the longest path through the window at the end
     and of the best; with ``limited`` only schedules that keep the memory limits are entered.
     """
     low, high = window.low, window.high
-    kept = nothing_kept(c, sequence, window)
+    kept = nothing_kept(c, sequence, window, room)
     part, move = np.empty(LARGEST_PART, np.int32), np.zeros(MOVE, np.int64)
     longest, energy, _ = evaluate(
         c, sequence, position, device, times, window, low, high - 1, kept, np.inf

@@ -24,19 +24,20 @@ from planner_core.search.moves import Window
 STEP = 2
 """Positions between two marks: there it is kept what lies before and behind."""
 
-SPREAD = 0.05
+SPREAD = 0.1
 """Weight of the mean over the streams in the energy: it breaks plateaus of the longest path."""
 
 
 class Kept(NamedTuple):
-    """The decisions entered last: times, tails, and marks.
+    """The decisions entered last: times, tails, and marks. Of operators only the window's.
 
     Row i of the marks is for position low + ``STEP`` · i, the last one for the window's end.
 
     Parameters
     ----------
-    start, finish, tail : float arrays, shape (n,)
-        ``tail`` is the longest path from an operator's start; behind the window it is given.
+    start, finish : float arrays, shape (n,)
+    tail : float array, shape (n,)
+        Longest path from an operator's start; behind the window it is given.
     free : float array, shape (rows, K, S)
         When each stream is free there.
     longest : float array, shape (rows,)
@@ -60,15 +61,18 @@ class Kept(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def nothing_kept(c: Columns, sequence: IntArray, window: Window) -> Kept:
-    """Room for what is kept of a window."""
-    n = len(c.stream)
+def nothing_kept(c: Columns, sequence: IntArray, window: Window, room: Times) -> Kept:
+    """Room for what is kept of a window.
+
+    Nothing as long as the graph is made here, there are many windows: times go to ``room``, and
+    the window's tails are overwritten inside the window.
+    """
     rows = (window.high - window.low + STEP - 1) // STEP + 1
     shape = (rows, len(c.column), c.n_streams)
     kept = Kept(
-        np.zeros(n),
-        np.zeros(n),
-        window.tail.copy(),
+        room.start,
+        room.finish,
+        window.tail,
         np.zeros(shape),
         np.zeros(rows),
         np.zeros(1),

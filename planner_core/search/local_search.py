@@ -207,6 +207,7 @@ class _Annealer:
             self.position,
             self.device,
             self.times,
+            self.trial,
             window,
             self.members,
             hot,

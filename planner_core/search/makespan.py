@@ -52,6 +52,10 @@ OTHER_SEED = 1_000
 SEED_STRIDE = 1_000_000
 """Runs of one seed of the options use fewer seeds of their own than that."""
 
+COARSEST = 2.0
+"""Where rounding up to the slots of the finest grid that is small enough could lengthen a schedule
+by more than this factor, its order says little: local search gets the time of the MIP."""
+
 MIP_OPERATORS = 6000
 """Graphs above this size are left to heuristics and bounds: the model would not fit."""
 
@@ -109,17 +113,19 @@ def _search(state: SearchState) -> None:
         search_merged(state, search_makespan)
         if state.stopped():
             return
+    asked = state.value
     if not problem.is_placed:
         with _LocalSearch(state):
             search_clusterings(state, CLUSTERING * state.clock.remaining)
+            asked = state.value
     search = _horizon_search(state)
     if search is not None and problem.is_placed:
         search.ask_alone()
     if state.stopped():
         return
     with _LocalSearch(state) as local:
-        if not problem.is_placed:
-            _search_with_another(state, search)
+        if search is None or not problem.is_placed:
+            _search_with_another(state, search, asked)
         if search is not None:
             search.run()
         while not state.stopped() and local.thread.is_alive():
@@ -172,37 +178,41 @@ def search_exactly(state: SearchState, seconds: float) -> None:
     placing.join(1.0)
 
 
-def _search_with_another(state: SearchState, search: HorizonSearch | None) -> None:
-    """Where the MIP is too large to find or prove much, let local search go first on both cores.
+def _search_with_another(state: SearchState, search: HorizonSearch | None, asked: float) -> None:
+    """Where there is no MIP, or it is too large to find or prove much, let local search go first.
 
-    Once it has found something better and settled, clusterings are asked again: what could not be
-    refused of the incumbent before may be now.
+    It then has both cores. Once it has found something better than what clusterings were asked
+    for and settled, they are asked again: what could not be refused before may be now.
     """
     small = search is not None and search.question.columns(search.lowest) <= PROOF_COLUMNS
     if small or state.problem.graph.n_operators > MIP_OPERATORS:
         return
     state.enter("local search")
-    end = state.clock.elapsed + SEARCHING * state.clock.remaining
-    asked = known = state.value
+    share = 1.0 if search is None else SEARCHING
+    end, free = state.clock.elapsed + share * state.clock.remaining, not state.problem.is_placed
+    known = state.value
     since = time.monotonic()
     with _LocalSearch(state, seed=OTHER_SEED) as other:
         while not state.stopped() and other.thread.is_alive() and state.clock.elapsed < end:
             state.cancel.wait(0.05)
             if state.value < known:
                 known, since = state.value, time.monotonic()
-            elif known < asked and time.monotonic() > since + BEFOREHAND:
+            elif free and known < asked and time.monotonic() > since + BEFOREHAND:
                 asked = known
                 search_clusterings(state, ASKED_AGAIN * state.clock.remaining)
                 state.enter("local search")
 
 
 def _horizon_search(state: SearchState) -> HorizonSearch | None:
-    """Return the MIP's part of the search, or None for a graph too large for it."""
+    """Return the MIP's part of the search, or None for a graph too large or a grid too coarse."""
     problem = state.problem
     if problem.graph.n_operators > MIP_OPERATORS:
         return None
     question_type = PlacedQuestion if problem.is_placed else FreeQuestion
     question = question_type.of(problem, min(state.value, max(1.25 * state.bound, 1e-12)))
+    coarse = not question.exact and question.stretch() > COARSEST
+    if coarse and state.schedule is not None:
+        return None
     search = HorizonSearch(state, question, serial_makespan(problem))
     search.round_bound()
     return search

@@ -45,6 +45,7 @@ def test_the_best_through_a_window_is_what_decoding_says(case, seed, data):
         position,
         device.copy(),
         times,
+        empty_times(columns),
         window,
         group_rows(columns.colocation[grouped], grouped, groups),
         1.0,

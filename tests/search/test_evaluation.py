@@ -32,7 +32,9 @@ from tests.search.test_moves import members_of
 
 def kept_afresh(columns, sequence, position, device, window):
     """Longest path, energy and all that is kept, from nothing."""
-    kept, times = nothing_kept(columns, sequence, window), empty_times(columns)
+    window = window._replace(tail=window.tail.copy())
+    times = empty_times(columns)
+    kept = nothing_kept(columns, sequence, window, empty_times(columns))
     advance(columns, sequence, device, times, 0, window.low)
     last = window.high - 1
     longest, energy, _ = evaluate(

@@ -73,7 +73,7 @@ def test_balanced_work_is_improved_by_exchanges():
     times = empty_times(columns)
     start = decode(columns, sequence, device, times)
     _, best = anneal_window(
-        columns, sequence.copy(), sequence.copy(), device.copy(), times,
+        columns, sequence.copy(), sequence.copy(), device.copy(), times, empty_times(columns),
         window_of(columns, 0, n), members_of(columns), 1e-3, 1e-4, 2_000, False,
         np.array([88172645463325253], dtype=np.uint64), best_sequence, best_device,
     )  # fmt: skip
