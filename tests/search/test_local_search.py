@@ -122,8 +122,9 @@ def test_window_by_window(monkeypatch):
     order = problem.graph.topological_order.tolist()
     device = np.arange(80, dtype=np.int32) % 4
     start = simulate(problem, device, [[o for o in order if device[o] == k] for k in range(4)])
-    result = improve(problem, start, deadline=soon(2))
-    assert result.makespan < start.makespan
+    target = 0.9 * start.makespan
+    result = improve(problem, start, deadline=soon(60), target=target)
+    assert result.makespan <= target
     assert not validate(problem, result)
 
 
