@@ -88,11 +88,19 @@ class _Search:
         """What is just better than the incumbent."""
         return self.state.value * (1 - RELATIVE_TOLERANCE)
 
+    @property
+    def tells_all(self) -> bool:
+        """Whether clusterings have refused nearly all below the incumbent."""
+        state = self.state
+        return state.proved_by == NAME and self.better - state.bound <= CLOSE * state.value
+
     def run(self) -> bool:
         """Ask until the incumbent is proved or nothing more is gained."""
         state, few, first = self.state, FEW, self.state.bound
         patient = state.clock.elapsed + PATIENCE * (self.end - state.clock.elapsed)
-        while not self.over and (state.bound > first or state.clock.elapsed < patient):
+        while not self.over and (
+            state.bound > first or state.clock.elapsed < patient or self.tells_all
+        ):
             if self.better < self.ceiling:
                 self.ask(self.better, few)
             high = min(self.better, self.ceiling)

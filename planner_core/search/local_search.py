@@ -42,8 +42,9 @@ ORDER_OPERATORS = 50_000
 WINDOW_OPERATORS = 100
 """Size of the window that slides over larger graphs."""
 
-HOT = (0.05, 0.1)
-"""Temperatures, in mean durations, one of which a run of annealing begins with."""
+HOT = (0.05, 0.05, 0.1, 0.4)
+"""Temperatures, in typical durations, one of which a run of annealing begins with: mostly low, but
+some graphs have their best schedule far from all that is nearly as good."""
 
 LONGER, LONGEST_RUN = 1.5, 15.0
 """Each run of annealing takes longer than the one before by this factor, up to so many seconds."""
@@ -160,9 +161,13 @@ class _Annealer:
         )
 
     def scale(self) -> float:
-        """Typical duration: the unit of temperature."""
+        """Typical duration: the unit of temperature.
+
+        The root of the mean square, since where operators are most unlike it is the long ones
+        that have to find their places.
+        """
         own = self.columns.duration
-        return float(np.mean(own[np.isfinite(own)])) or 1.0
+        return float(np.sqrt(np.mean(own[np.isfinite(own)] ** 2))) or 1.0
 
     def anneal_whole(self, seconds: float) -> None:
         """One run of annealing over the whole graph."""

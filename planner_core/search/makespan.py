@@ -123,9 +123,9 @@ def _search(state: SearchState) -> None:
         search.ask_alone()
     if state.stopped():
         return
-    with _LocalSearch(state) as local:
+    with _LocalSearch(state) as local, _AskedAgain(state, asked):
         if search is None or not problem.is_placed:
-            _search_with_another(state, search, asked)
+            _search_with_another(state, search)
         if search is not None:
             search.run()
         while not state.stopped() and local.thread.is_alive():
@@ -133,13 +133,17 @@ def _search(state: SearchState) -> None:
 
 
 def search_clusterings(
-    state: SearchState, seconds: float, leave: Callable[[], bool] = lambda: False
+    state: SearchState,
+    seconds: float,
+    leave: Callable[[], bool] = lambda: False,
+    told: bool = True,
 ) -> None:
-    """Prove what can be proved from clusterings alone."""
+    """Prove what can be proved from clusterings alone; ``told`` says that it is a phase."""
     from planner_core.search import clustering_search
 
     if state.schedule is not None and not state.stopped():
-        state.enter(clustering_search.NAME)
+        if told:
+            state.enter(clustering_search.NAME)
         clustering_search.search_clusterings(state, seconds, leave)
 
 
@@ -178,29 +182,19 @@ def search_exactly(state: SearchState, seconds: float) -> None:
     placing.join(1.0)
 
 
-def _search_with_another(state: SearchState, search: HorizonSearch | None, asked: float) -> None:
+def _search_with_another(state: SearchState, search: HorizonSearch | None) -> None:
     """Where there is no MIP, or it is too large to find or prove much, let local search go first.
 
-    It then has both cores. Once it has found something better than what clusterings were asked
-    for and settled, they are asked again: what could not be refused before may be now.
+    It then has both cores.
     """
     small = search is not None and search.question.columns(search.lowest) <= PROOF_COLUMNS
     if small or state.problem.graph.n_operators > MIP_OPERATORS:
         return
     state.enter("local search")
-    share = 1.0 if search is None else SEARCHING
-    end, free = state.clock.elapsed + share * state.clock.remaining, not state.problem.is_placed
-    known = state.value
-    since = time.monotonic()
+    end = state.clock.elapsed + (1.0 if search is None else SEARCHING) * state.clock.remaining
     with _LocalSearch(state, seed=OTHER_SEED) as other:
         while not state.stopped() and other.thread.is_alive() and state.clock.elapsed < end:
             state.cancel.wait(0.05)
-            if state.value < known:
-                known, since = state.value, time.monotonic()
-            elif free and known < asked and time.monotonic() > since + BEFOREHAND:
-                asked = known
-                search_clusterings(state, ASKED_AGAIN * state.clock.remaining)
-                state.enter("local search")
 
 
 def _horizon_search(state: SearchState) -> HorizonSearch | None:
@@ -310,3 +304,46 @@ class _LocalSearch:
             except InputError:
                 return
             seed += 1
+
+
+class _AskedAgain:
+    """Asks clusterings again, in a thread, whenever something better was found and has settled.
+
+    What could not be refused of a worse incumbent may be now.
+
+    Parameters
+    ----------
+    state : SearchState
+    asked : float
+        Incumbent that clusterings were asked for last.
+    """
+
+    def __init__(self, state: SearchState, asked: float) -> None:
+        self.state, self.asked = state, asked
+        self.leave = threading.Event()
+        self.thread = background_thread(self._run, "clusterings asked again")
+
+    def __enter__(self) -> None:
+        if not self.state.problem.is_placed:
+            self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave.set()
+        if self.thread.is_alive():
+            self.thread.join(1.0)
+
+    def _over(self) -> bool:
+        return self.leave.is_set() or self.state.stopped()
+
+    def _run(self) -> None:
+        state = self.state
+        known, since = state.value, time.monotonic()
+        while not self._over():
+            self.leave.wait(0.05)
+            if state.value < known:
+                known, since = state.value, time.monotonic()
+            elif known < self.asked and time.monotonic() > since + BEFOREHAND:
+                self.asked = known
+                search_clusterings(
+                    state, ASKED_AGAIN * state.clock.remaining, self._over, told=False
+                )
