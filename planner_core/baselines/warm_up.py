@@ -65,7 +65,8 @@ def _warm_up_counts(layout: Layout) -> Iterator[NDArray[np.int64]]:
     behind = p - np.arange(p)
     held = np.array([layout.holdings["F", d, 0][0] for d in range(p)])
     limit = layout.problem.cluster.memory - resident_memory(layout.problem, layout.device)
-    room = limit[layout.ranks] * (1 + 1e-9) / np.maximum(held, tiny)
+    limit = limit[layout.ranks] * (1 + 1e-9)
+    room = np.divide(limit, held, out=np.full(p, np.inf), where=held > tiny * limit)
     most = np.maximum(1, np.floor(np.minimum(room, m)))
     short = most[0] * wait / wait[0]
     counts = (behind, 2 * behind - 1, np.floor(wait), np.ceil(wait), 2 * behind, 1.5 * behind)
