@@ -185,10 +185,10 @@ def search_exactly(state: SearchState, seconds: float) -> None:
 def _search_with_another(state: SearchState, search: HorizonSearch | None) -> None:
     """Where there is no MIP, or it is too large to find or prove much, let local search go first.
 
-    It then has both cores.
+    It then has both cores; but it needs a schedule to begin with.
     """
     small = search is not None and search.question.columns(search.lowest) <= PROOF_COLUMNS
-    if small or state.problem.graph.n_operators > MIP_OPERATORS:
+    if small or state.schedule is None or state.problem.graph.n_operators > MIP_OPERATORS:
         return
     state.enter("local search")
     end = state.clock.elapsed + (1.0 if search is None else SEARCHING) * state.clock.remaining
