@@ -88,12 +88,16 @@ def search_choices(
     best.raise_bound(bound.value, bound.name)
     with SplitProof(split, bound, clock, cancel, chooser) as proof:
         chooser.bound = lambda: proof.value
-        chooser.run()
-        if chooser.complete and not proves_optimal(best.value, proof.value):
-            found, choice = _plan_open(chooser, options, clock)
-        else:
+        while True:
+            chooser.run()
+            if chooser.complete and not proves_optimal(best.value, proof.value):
+                found, choice = _plan_open(chooser, options, clock)
+                break
             found, choice = _plan_best(chooser, options, clock)
-            proof.wait(lambda: proves_optimal(best.value, proof.value))
+            if chooser.over_at(clock) or clock.remaining < SHORTEST:
+                proof.wait(lambda: proves_optimal(best.value, proof.value))
+                break
+            chooser.clock = clock.until(CHOOSING)  # planned sooner than expected: choose on
     proved = Bound(proof.value, proof.name)
     if chooser.complete and found.lower_bound is not None:
         # Choices that were not planned have no schedule better than the best one.
@@ -118,9 +122,16 @@ def _plan_best(chooser: ChoiceSearch, options: Options, clock: Clock) -> tuple[P
 
 
 def _plan_choice(chooser: ChoiceSearch, choice: Choice, options: Options, seconds: float) -> Plan:
-    problem = chooser.split.expand(choice)
-    left = replace(options, time_limit=max(SHORTEST, seconds))
-    return plan(problem, left, chooser.told.relay(choice, problem), chooser.cancel)
+    """Plan a choice; one that is proved already is not planned again."""
+    key = tuple(choice[name] for name in chooser.ways)
+    if key not in chooser.proved:
+        problem = chooser.split.expand(choice)
+        left = replace(options, time_limit=max(SHORTEST, seconds))
+        found = plan(problem, left, chooser.told.relay(choice, problem), chooser.cancel)
+        if found.status not in ("optimal", "infeasible"):
+            return found
+        chooser.proved[key] = found
+    return chooser.proved[key]
 
 
 def _plan_open(chooser: ChoiceSearch, options: Options, clock: Clock) -> tuple[Plan, Choice]:
@@ -181,6 +192,8 @@ class ChoiceSearch:
         self.known = set[tuple[str, ...]]()
         self.looked_at: list[tuple[Choice, float]] = []
         """Choices that could be expanded, with a bound on what each can reach."""
+        self.proved: dict[tuple[str, ...], Plan] = {}
+        """Choices that were planned to the optimum, or have no schedule."""
         self.bound = lambda: 0.0
         """Proved over all choices so far."""
         self._proposed: list[Choice] = []
