@@ -66,7 +66,7 @@ def _warm_up_counts(layout: Layout) -> Iterator[NDArray[np.int64]]:
     held = np.array([layout.holdings["F", d, 0][0] for d in range(p)])
     limit = layout.problem.cluster.memory - resident_memory(layout.problem, layout.device)
     limit = limit[layout.ranks] * (1 + 1e-9)
-    room = np.divide(limit, held, out=np.full(p, np.inf), where=held > tiny * limit)
+    room = np.divide(limit, held, out=np.full(p, np.inf), where=held > tiny * np.maximum(limit, 0))
     most = np.maximum(1, np.floor(np.minimum(room, m)))
     short = most[0] * wait / wait[0]
     counts = (behind, 2 * behind - 1, np.floor(wait), np.ceil(wait), 2 * behind, 1.5 * behind)

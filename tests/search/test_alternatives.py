@@ -16,7 +16,7 @@ from planner_core.milp.driver import compile_model, solve
 from planner_core.milp.split_load import SplitLoadModel
 from planner_core.problem import Objective, Problem, build_cluster, build_graph
 from planner_core.problem.alternatives import Alternative, SplitProblem
-from planner_core.schedule import simulate, validate
+from planner_core.schedule import Plan, simulate, validate
 from planner_core.schedule.measures import period
 from planner_core.search import Cancellation, Options, choice_search, plan
 from planner_core.search.alternatives import FEW_CHOICES, plan_split
@@ -334,3 +334,27 @@ def test_what_is_told_of_only_improves_and_carries_its_problem():
     told = [e for e in events if e.schedule is not None]
     assert all(not validate(e.problem, e.schedule) for e in told)
     assert told[-1].incumbent == pytest.approx(found.plan.value)
+
+
+def test_choosing_goes_on_while_what_was_chosen_is_proved_early(monkeypatch):
+    """Time that planning does not need goes back into choosing; nothing is planned twice."""
+    split, ends, planned = wide_split(), [], []
+
+    def stand(chooser):
+        chooser._judge(chooser.best)
+        ends.append(chooser.clock.deadline)
+        time.sleep(chooser.clock.remaining)
+
+    def plan_at_once(problem, *_):
+        planned.append(tuple(problem.template.operator_ids))
+        return Plan(problem=problem, status="infeasible", reason="made up")
+
+    monkeypatch.setattr(choice_search.ChoiceSearch, "run", stand)
+    monkeypatch.setattr(choice_search, "plan", plan_at_once)
+    monkeypatch.setattr(SplitProof, "_assign", lambda proof: None)
+    clock = Clock.start(3.0)
+    told = BestOfChoices(split, clock, None)
+    choice_search.search_choices(split, Options(), clock, told, Cancellation())
+    assert len(ends) > 1
+    assert ends == sorted(ends)
+    assert len(planned) == len(set(planned))

@@ -203,3 +203,13 @@ def test_a_process_ends_well_while_threads_are_left_behind(tmp_path):
     ]
     ends = [(*run.communicate(timeout=300), run.returncode) for run in runs]
     assert ends == [("", "", 0)] * 4
+
+
+def test_local_search_waits_for_a_schedule():
+    """Where none fits yet there is nothing to improve, and the time belongs to what finds one."""
+    problem = pipeline(2, 2)
+    state = new_state(problem, Options(time_limit=5.0), None, None)
+    state.enter("bounds")
+    makespan._search_with_another(state, None)
+    assert state.phase == "bounds"
+    assert state.schedule is None
