@@ -100,6 +100,12 @@ def group_rows(rows: IntArray, values: IntArray, n_rows: int) -> tuple[IntArray,
     return ptr, grouped
 
 
+def colocated(columns: Columns) -> tuple[IntArray, IntArray]:
+    """Return the operators of every colocation group (CSR by group)."""
+    grouped = np.flatnonzero(columns.colocation >= 0).astype(np.int32)
+    return group_rows(columns.colocation[grouped], grouped, max(1, len(columns.group_allowed)))
+
+
 @njit(nogil=True, cache=True)
 def topological_order(
     in_ptr: IntArray, out_ptr: IntArray, out_tensor: IntArray, use_ptr: IntArray, use: IntArray
@@ -145,7 +151,8 @@ def columns_of(problem: Problem) -> Columns:
     n, k = graph.n_operators, problem.n_devices
     durations = problem.durations
     alike = durations.strides[1] == 0 or k == 1
-    table = np.ascontiguousarray(durations[:, :1] if alike else durations)
+    # A copy: read-only arrays are another type, for which everything would be compiled again.
+    table = np.array(durations[:, :1] if alike else durations, dtype=float, order="C")
     tensor = graph.edge_tensor.astype(np.int32, copy=False)
     target = graph.edge_target.astype(np.int32, copy=False)
     producer = np.ascontiguousarray(graph.producer, dtype=np.int32)

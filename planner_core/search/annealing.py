@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from planner_core.problem.graph import IntArray
 from planner_core.schedule.columns import Columns
-from planner_core.search.decoder import Times, fits_memory, place
+from planner_core.search.decoder import Times, place
 from planner_core.search.evaluation import STEP, evaluate, keep, nothing_kept, slide, slides
+from planner_core.search.held_memory import fits_memory
 from planner_core.search.moves import (
     LARGEST_PART,
     LAST,

@@ -19,11 +19,15 @@ from numpy.typing import NDArray
 
 from planner_core.milp.pieces import Pieces, users_by_row
 from planner_core.problem.graph import FloatArray, IntArray
-from planner_core.search.incumbent import CALL_SECONDS
+from planner_core.search.cooling import Pace, cooling
 from planner_core.search.moves import draw
 
 BALANCE = 0.05
-"""Weight of the mean load beside the largest: fewer transfers help even where nothing is late."""
+"""Weight of the mean load beside the norm: fewer transfers help even where nothing is late."""
+
+POWERS = (8, 8, 64)
+"""Exponents of the norm over all loads, one of which a run of annealing minimises: a low one lets
+loads below the largest count, by which far more moves are told apart; a high one is the largest."""
 
 PENALTY = 2.0
 """Energy of one limit exceeded by all of its size, in units of the goal."""
@@ -232,8 +236,14 @@ def _excess(b: Board, y: Tally, goal: Goal) -> float:
 
 
 @njit(nogil=True, cache=True)
-def _energy(b: Board, y: Tally, goal: Goal, excess: float) -> float:
-    value = y.sums[0] if goal.volume else y.load.max() + BALANCE * y.load.sum() / len(b.host)
+def _energy(b: Board, y: Tally, goal: Goal, excess: float, power: int) -> float:
+    value = y.sums[0]
+    if not goal.volume:
+        most, total = max(y.load.max(), 1e-300), 0.0
+        for load in y.load.flat:
+            total += (load / most) ** power
+        norm = most * (total / y.load.size) ** (1.0 / power)
+        value = norm + BALANCE * y.load.sum() / len(b.host)
     return value / goal.unit + (PENALTY * (0.2 + excess) if excess > 0 else 0.0)
 
 
@@ -245,6 +255,7 @@ def _anneal(
     hot: float,
     cold: float,
     moves: int,
+    power: int,
     state: NDArray[np.uint64],
     best: IntArray,
     best_value: float,
@@ -252,7 +263,7 @@ def _anneal(
     """Anneal; the best assignment that keeps every limit goes to ``best``; return its value."""
     _recount(b, y)
     count, k = b.allowed.shape
-    energy = _energy(b, y, goal, _excess(b, y, goal))
+    energy = _energy(b, y, goal, _excess(b, y, goal), power)
     cooling = (cold / hot) ** (1.0 / max(1, moves))
     temperature = hot
     changed = np.empty(LONGEST_RUN, np.int32)
@@ -292,7 +303,7 @@ def _anneal(
         if n == 0:
             continue
         excess = _excess(b, y, goal)
-        then = _energy(b, y, goal, excess)
+        then = _energy(b, y, goal, excess, power)
         if then <= energy or draw(state) < np.exp((energy - then) / temperature):
             energy = then
             if excess == 0.0:
@@ -362,7 +373,7 @@ class AssignmentAnnealer:
         self.random = np.random.default_rng(seed)
         self.best = np.zeros(pieces.count, dtype=np.int32)
         self.value = np.inf
-        self.rate = 1e5
+        self.pace = Pace(1e5)
 
     def run(
         self,
@@ -392,25 +403,23 @@ class AssignmentAnnealer:
         return contiguous(self.pieces, self.random if runs else None)
 
     def _one_run(self, hot: float, seconds: float, stopped: Callable[[], bool]) -> None:
-        begin, progress, cold = time.monotonic(), 0.0, hot / 200
-        while progress < 1.0 and not stopped():
-            step = max(CALL_SECONDS / max(seconds, 1e-3), 1e-3)
-            moves = max(50, int(self.rate * CALL_SECONDS))
-            called = time.monotonic()
+        power = int(self.random.choice(POWERS))
+        for warmer, colder in cooling(seconds, hot, hot / 200):
+            if stopped():
+                return
             self.value = _anneal(
                 self.board,
                 self.tally,
                 self.goal,
-                hot * (cold / hot) ** progress,
-                hot * (cold / hot) ** min(1.0, progress + step),
-                moves,
+                warmer,
+                colder,
+                self.pace.moves(),
+                power,
                 self.state,
                 self.best,
                 self.value,
             )
-            spent = max(1e-4, time.monotonic() - called)
-            self.rate = 0.5 * self.rate + 0.5 * min(moves / spent, 1e7)
-            progress = max(progress + step / 10, (time.monotonic() - begin) / max(seconds, 1e-3))
+            self.pace.took()
 
 
 def contiguous(pieces: Pieces, random: np.random.Generator | None = None) -> IntArray:

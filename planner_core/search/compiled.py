@@ -52,9 +52,10 @@ def _exact() -> tuple[Any, ...]:
 
 def _annealing() -> tuple[Any, ...]:
     from planner_core.bounds.clustering import propagate
+    from planner_core.search import memory_search
     from planner_core.search.annealing import anneal_window
 
-    return propagate, anneal_window
+    return propagate, anneal_window, memory_search._anneal
 
 
 def _is_compiled(kernel: Any) -> bool:
@@ -99,10 +100,12 @@ def _anneal() -> None:
     from planner_core.search.annealing import anneal_window
     from planner_core.search.clustering_search import search_clusterings
     from planner_core.search.local_search import improve
+    from planner_core.search.memory_search import find_within_memory
 
     state = _tiny()
     search_clusterings(state, 3600.0)
     assert state.schedule is not None
+    find_within_memory(state.problem, state.schedule, deadline=state.clock.deadline)
     improve(
         state.problem,
         state.schedule,

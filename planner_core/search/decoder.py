@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from planner_core.problem import Problem
-from planner_core.problem.graph import FloatArray, IntArray, PtrArray
+from planner_core.problem.graph import FloatArray, IntArray
 from planner_core.schedule import Schedule, Transfers
 from planner_core.schedule.columns import Columns, move_time, overlapped_schedule
 
@@ -155,127 +155,12 @@ def _send(c: Columns, t: int, home: int, made: float, device: IntArray, times: T
         times.move_start[t, home] = left if c.host[home] else left + slowest
 
 
-@njit(nogil=True, cache=True)
-def fits_memory(c: Columns, device: IntArray, times: Times) -> bool:
-    """Whether decoded times keep every memory limit (problem-model rule 5)."""
-    n, n_devices, m = len(c.stream), len(c.memory), len(c.size)
-    resident = np.zeros(n_devices)
-    held = np.zeros((n_devices, len(c.parameter_size)), np.bool_)
-    n_events = np.zeros(n_devices, np.int64)
-    for o in range(n):
-        k = device[o]
-        for i in range(c.parameter_ptr[o], c.parameter_ptr[o + 1]):
-            if not held[k, c.parameter[i]]:
-                held[k, c.parameter[i]] = True
-                resident[k] += c.parameter_size[c.parameter[i]]
-        if c.workspace[o] > 0:
-            n_events[k] += 2
-    for t in range(m):
-        if c.size[t] > 0:
-            n_events[device[c.producer[t]]] += 2
-            for u in range(c.use_ptr[t], c.use_ptr[t + 1]):
-                n_events[device[c.use[u]]] += 2
-    for k in range(n_devices):
-        if resident[k] > c.memory[k]:
-            return False
-    first = np.zeros(n_devices + 1, np.int64)
-    for k in range(n_devices):
-        first[k + 1] = first[k] + n_events[k]
-    when = np.empty(first[-1])
-    change = np.empty(first[-1])
-    fill = first[:-1].copy()
-    tolerance = 1e-9 * times.finish.max()
-    last = np.zeros(n_devices)
-    for o in range(n):
-        if c.workspace[o] > 0:
-            _hold(
-                device[o],
-                times.start[o],
-                times.finish[o],
-                c.workspace[o],
-                tolerance,
-                fill,
-                when,
-                change,
-            )
-    for t in range(m):
-        size = c.size[t]
-        if size > 0:
-            _hold_tensor(c, t, device, times, tolerance, last, fill, when, change)
-    for k in range(n_devices):
-        if np.isinf(c.memory[k]):
-            continue
-        order = np.argsort(when[first[k] : fill[k]], kind="mergesort")
-        used = resident[k]
-        for i in range(len(order)):
-            at = first[k] + order[i]
-            used += change[at]
-            # Instants within the tolerance of each other are one.
-            ends = i + 1 == len(order) or when[first[k] + order[i + 1]] - when[at] > tolerance
-            if ends and used > c.memory[k]:
-                return False
-    return True
-
-
-@njit(nogil=True, cache=True)
-def _hold(
-    k: int,
-    begin: float,
-    end: float,
-    size: float,
-    tolerance: float,
-    fill: PtrArray,
-    when: FloatArray,
-    change: FloatArray,
-) -> None:
-    if end - begin <= tolerance:
-        return
-    when[fill[k]], change[fill[k]] = begin, size
-    when[fill[k] + 1], change[fill[k] + 1] = end - tolerance, -size
-    fill[k] += 2
-
-
-@njit(nogil=True, cache=True)
-def _hold_tensor(
-    c: Columns,
-    t: int,
-    device: IntArray,
-    times: Times,
-    tolerance: float,
-    last: FloatArray,
-    fill: PtrArray,
-    when: FloatArray,
-    change: FloatArray,
-) -> None:
-    """Add what one tensor takes on its producer's and its consumers' devices."""
-    p = c.producer[t]
-    home = device[p]
-    queued = len(times.move_start) > 0
-    released = times.finish[p] if c.use_ptr[t] == c.use_ptr[t + 1] else 0.0
-    for u in range(c.use_ptr[t], c.use_ptr[t + 1]):
-        last[device[c.use[u]]] = 0.0
-    for u in range(c.use_ptr[t], c.use_ptr[t + 1]):
-        o = c.use[u]
-        last[device[o]] = max(last[device[o]], times.finish[o])
-    for u in range(c.use_ptr[t], c.use_ptr[t + 1]):
-        k = device[c.use[u]]
-        if last[k] < 0:
-            continue  # this device is done
-        if k == home:
-            released = max(released, last[k])
-        else:
-            begin = times.finish[p]
-            arrival = begin
-            if queued:
-                begin, arrival = times.move_start[t, k], times.move_finish[t, k]
-            else:
-                arrival += move_time(c, t, home, k)
-            released = max(released, arrival)
-            _hold(k, begin, last[k], c.size[t], tolerance, fill, when, change)
-        last[k] = -1.0
-    if c.output[t]:
-        released = np.inf
-    _hold(home, times.start[p], released, c.size[t], tolerance, fill, when, change)
+def decisions_of(columns: Columns, schedule: Schedule) -> tuple[IntArray, IntArray]:
+    """Return sequence and devices of a schedule."""
+    rank = np.empty(len(schedule.start), dtype=np.int64)
+    rank[columns.topological] = np.arange(len(rank))
+    order = np.lexsort((rank, schedule.finish, schedule.start)).astype(np.int32)
+    return order, schedule.device.astype(np.int32)
 
 
 def schedule_of(problem: Problem, columns: Columns, device: IntArray, times: Times) -> Schedule:
@@ -298,8 +183,3 @@ def schedule_of(problem: Problem, columns: Columns, device: IntArray, times: Tim
             finish=times.move_finish[t, k],
         ),
     )
-
-
-def has_memory_limits(columns: Columns) -> bool:
-    """Whether any device has a limit at all."""
-    return bool(np.isfinite(columns.memory).any())

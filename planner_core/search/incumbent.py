@@ -8,9 +8,6 @@ from collections.abc import Callable
 from planner_core.problem import RELATIVE_TOLERANCE, Problem
 from planner_core.schedule import Schedule, validate
 
-CALL_SECONDS = 0.05
-"""Compiled code comes back about this often."""
-
 
 class Incumbent:
     """What every local search needs: the limits it runs under and the best schedule so far."""

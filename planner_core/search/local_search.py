@@ -16,20 +16,21 @@ import numpy as np
 from planner_core.problem import Problem
 from planner_core.problem.graph import IntArray
 from planner_core.schedule import Schedule, compile_tasks
-from planner_core.schedule.columns import Columns, columns_of, group_rows
+from planner_core.schedule.columns import Columns, colocated, columns_of
 from planner_core.search.annealing import advance, anneal_window
+from planner_core.search.cooling import CALL_SECONDS, Pace, cooling
 from planner_core.search.decoder import (
     Times,
+    decisions_of,
     decode,
     empty_times,
-    fits_memory,
-    has_memory_limits,
     queues,
     schedule_of,
 )
 from planner_core.search.evaluation import tails
-from planner_core.search.incumbent import CALL_SECONDS, Incumbent
-from planner_core.search.moves import Window
+from planner_core.search.held_memory import fits_memory, has_memory_limits
+from planner_core.search.incumbent import Incumbent
+from planner_core.search.moves import Window, whole_window
 from planner_core.search.order_search import OrderAnnealer
 from planner_core.search.sequences import holds_follow_order
 
@@ -110,29 +111,21 @@ class _Annealer:
 
     def __init__(self, search: Incumbent, columns: Columns, seed: int) -> None:
         self.search, self.columns = search, columns
-        n, groups = len(columns.stream), len(columns.group_allowed)
-        grouped = np.flatnonzero(columns.colocation >= 0).astype(np.int32)
-        self.members = group_rows(columns.colocation[grouped], grouped, max(1, groups))
+        n = len(columns.stream)
+        self.members = colocated(columns)
         self.state = np.array([seed * 2 + 88172645463325253], dtype=np.uint64)
         self.random = np.random.default_rng(seed)
         self.limited = has_memory_limits(columns)
         self.times: Times = empty_times(columns)
         self.trial: Times = empty_times(columns)
-        self.sequence, self.device = self.decisions(search.best)
+        self.sequence, self.device = decisions_of(columns, search.best)
         self.position = np.empty(n, dtype=np.int32)
-        self.rate = 2e4  # moves per second; measured as it goes
-
-    def decisions(self, schedule: Schedule) -> tuple[IntArray, IntArray]:
-        """Sequence and devices of a schedule."""
-        rank = np.empty(len(schedule.start), dtype=np.int64)
-        rank[self.columns.topological] = np.arange(len(rank))
-        order = np.lexsort((rank, schedule.finish, schedule.start)).astype(np.int32)
-        return order, schedule.device.astype(np.int32)
+        self.pace = Pace(2e4)
 
     def restart(self) -> None:
         """Go back to the best schedule known."""
         self.search.look_around()
-        self.sequence, self.device = self.decisions(self.search.best)
+        self.sequence, self.device = decisions_of(self.columns, self.search.best)
         self.position[self.sequence] = np.arange(len(self.sequence), dtype=np.int32)
 
     def run(self) -> None:
@@ -171,28 +164,16 @@ class _Annealer:
 
     def anneal_whole(self, seconds: float) -> None:
         """One run of annealing over the whole graph."""
-        n = len(self.sequence)
-        shape = self.times.free.shape
-        window = Window(0, n, np.zeros(shape), np.zeros(n), np.zeros(shape))
-        begin = time.monotonic()
-        seconds = min(seconds, max(0.2, self.search.deadline - begin))
+        window = whole_window(self.times)
+        seconds = min(seconds, max(0.2, self.search.deadline - time.monotonic()))
         hot = self.scale() * float(self.random.choice(HOT))
-        cold = hot / 40
         best_sequence, best_device = self.sequence.copy(), self.device.copy()
-        progress = 0.0
-        while progress < 1.0 and not self.search.stopped:
-            step = max(CALL_SECONDS / seconds, 1e-3)
-            best = self.call(
-                window,
-                hot * (cold / hot) ** progress,
-                hot * (cold / hot) ** min(1.0, progress + step),
-                CALL_SECONDS,
-                best_sequence,
-                best_device,
-            )
+        for warmer, colder in cooling(seconds, hot, hot / 40):
+            if self.search.stopped:
+                return
+            best = self.call(window, warmer, colder, CALL_SECONDS, best_sequence, best_device)
             if best < self.search.best.makespan:
                 self.offer(best_sequence, best_device)
-            progress = max(progress + step / 10, (time.monotonic() - begin) / seconds)
 
     def call(
         self,
@@ -204,8 +185,6 @@ class _Annealer:
         best_device: IntArray,
     ) -> float:
         """Anneal a window for about so long; return the best path through it."""
-        begin = time.monotonic()
-        moves = max(50, int(self.rate * seconds))
         _, best = anneal_window(
             self.columns,
             self.sequence,
@@ -217,14 +196,13 @@ class _Annealer:
             self.members,
             hot,
             cold,
-            moves,
+            self.pace.moves(seconds),
             self.limited and window.high - window.low == len(self.sequence),
             self.state,
             best_sequence,
             best_device,
         )
-        spent = max(1e-4, time.monotonic() - begin)
-        self.rate = 0.5 * self.rate + 0.5 * min(moves / spent, 1e6)
+        self.pace.took()
         return best
 
     def sweep(self) -> None:

@@ -56,6 +56,12 @@ COARSEST = 2.0
 """Where rounding up to the slots of the finest grid that is small enough could lengthen a schedule
 by more than this factor, its order says little: local search gets the time of the MIP."""
 
+TIGHT = 0.2
+"""Share of the time a search for a first schedule within memory gets before other ways to one."""
+
+TIGHT_OPERATORS = 50_000
+"""Graphs up to this size are searched for one."""
+
 MIP_OPERATORS = 6000
 """Graphs above this size are left to heuristics and bounds: the model would not fit."""
 
@@ -99,7 +105,9 @@ def _search(state: SearchState) -> None:
             offer_list_schedules(state)
     if state.stopped() or settle(state, state.clock.elapsed + SETTLING * state.clock.remaining):
         return
-    if state.schedule is None and not problem.is_placed:
+    if state.schedule is None:
+        search_within_memory(state, TIGHT * state.clock.remaining)
+    if state.schedule is None and not (problem.is_placed or state.stopped()):
         from planner_core.search.budgets import start_from_assignment
 
         start_from_assignment(state)
@@ -243,6 +251,36 @@ def offer_list_schedules(state: SearchState) -> None:
             return
 
 
+def search_within_memory(
+    state: SearchState, seconds: float, leave: Callable[[], bool] = lambda: False
+) -> None:
+    """Offer what keeps the memory limits, changed from a list schedule made without them."""
+    problem = state.problem
+    if problem.graph.n_operators > TIGHT_OPERATORS or np.all(np.isinf(problem.cluster.memory)):
+        return
+    from planner_core.baselines.list_scheduling import list_schedules
+    from planner_core.search.memory_search import find_within_memory
+
+    end, seed = time.monotonic() + seconds, state.options.seed * SEED_STRIDE
+    free = problem.with_memory(np.inf)
+    begin = next((schedule for _, schedule in list_schedules(free)), None)
+    if begin is None:
+        return
+    state.enter("search for a schedule within memory")
+    while state.schedule is None and not state.stopped() and time.monotonic() < end:
+        found = find_within_memory(
+            problem,
+            begin,
+            deadline=min(end, state.clock.deadline),
+            seed=seed,
+            cancelled=lambda: state.schedule is not None or state.stopped() or leave(),
+        )
+        if found is None:
+            return
+        state.offer(found, "local search")
+        seed += 1
+
+
 def serial_makespan(problem: Problem) -> float:
     """Makespan no sensible schedule exceeds: one operator and one transfer after the other."""
     durations, graph = problem.durations, problem.graph
@@ -287,6 +325,8 @@ class _LocalSearch:
         offer_compiled_templates(state)
         seed = self.seed
         while not (state.stopped() or self.leave.is_set()):
+            if state.schedule is None:
+                search_within_memory(state, state.clock.remaining, self.leave.is_set)
             if state.schedule is None:
                 self.leave.wait(0.1)
                 continue

@@ -64,6 +64,12 @@ class Window(NamedTuple):
     stream_tail: FloatArray
 
 
+def whole_window(times: Times) -> Window:
+    """Return the window over everything."""
+    nothing = np.zeros_like(times.free)
+    return Window(0, len(times.start), nothing, np.zeros(len(times.start)), nothing.copy())
+
+
 @njit(nogil=True, cache=True, inline="always")
 def draw(state: NDArray[np.uint64]) -> float:
     """Next pseudo-random number in [0, 1) (xorshift64*, Vigna 2016)."""

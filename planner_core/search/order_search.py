@@ -5,8 +5,6 @@ Importing this module imports numba.
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from planner_core.problem import RELATIVE_TOLERANCE, Problem
@@ -14,7 +12,8 @@ from planner_core.problem.graph import FloatArray, IntArray
 from planner_core.schedule import Tasks
 from planner_core.schedule.retiming import topological_rank
 from planner_core.schedule.safe_order import TaskColumns, safe_starts, task_columns
-from planner_core.search.incumbent import CALL_SECONDS, Incumbent
+from planner_core.search.cooling import Pace, cooling
+from planner_core.search.incumbent import Incumbent
 from planner_core.search.sequences import (
     THRESHOLDS,
     Orders,
@@ -50,7 +49,7 @@ class OrderAnnealer:
         self.state = np.array([seed * 2 + 88172645463325253], dtype=np.uint64)
         self.random = np.random.default_rng(seed)
         self.mean = float(self.columns.duration.mean()) or 1.0
-        self.rate = 2e4
+        self.pace = Pace(2e4)
         self.best = self.orders(tasks.start_times(search.best))
         self.makespan = self.time(self.best, self.columns)
 
@@ -114,40 +113,35 @@ class OrderAnnealer:
         """One run of annealing with some durations; return the best orders it saw."""
         best = self.copy(orders)
         trial = self.copy(orders)
-        begin = time.monotonic()
         hot = self.mean * float(self.random.choice([0.1, 0.2, 0.4]))
-        cold = hot / 10
         weight = float(self.random.choice([0.3, 1.0, 2.0]))
         true = columns is self.columns
-        progress, makespan = 0.0, np.inf
-        while progress < 1.0 and not self.search.stopped:
-            after = min(1.0, progress + max(CALL_SECONDS / seconds, 1e-3))
-            moves = max(50, int(self.rate * CALL_SECONDS))
-            called = time.monotonic()
+        makespan = np.inf
+        for warmer, colder in cooling(seconds, hot, hot / 10):
+            if self.search.stopped:
+                break
             found = anneal_orders(
                 columns,
                 orders,
                 self.room,
                 self.queue_first,
                 self.kind,
-                hot * (cold / hot) ** progress,
-                hot * (cold / hot) ** after,
+                warmer,
+                colder,
                 weight,
                 REACH,
-                moves,
+                self.pace.moves(),
                 self.state,
                 trial.sequence,
                 trial.threshold,
             )
-            now = time.monotonic()
-            self.rate = 0.5 * self.rate + 0.5 * min(moves / max(1e-4, now - called), 1e6)
+            self.pace.took()
             if found < makespan:
                 makespan = found
                 best = self.copy(trial)
             if true and found < self.makespan:
                 self.best, self.makespan = self.copy(trial), found
                 self.time(self.best, self.columns)
-            progress = max(progress + 1e-3, (now - begin) / seconds)
         return best
 
 

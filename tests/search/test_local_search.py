@@ -13,8 +13,9 @@ from planner_core.schedule import Schedule, compile_tasks, simulate, validate
 from planner_core.schedule.columns import columns_of
 from planner_core.schedule.safe_order import task_columns
 from planner_core.search import local_search
-from planner_core.search.decoder import decode, empty_times, fits_memory, schedule_of
+from planner_core.search.decoder import decode, empty_times, schedule_of
 from planner_core.search.evaluation import tails
+from planner_core.search.held_memory import fits_memory
 from planner_core.search.local_search import improve
 from planner_core.search.sequences import fillers, holds_follow_order
 from planner_core.workloads.pipeline import pipeline
