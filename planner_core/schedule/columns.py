@@ -12,11 +12,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from planner_core.kernels import drop_stale_kernels
 from planner_core.problem import Problem
 from planner_core.problem.graph import FloatArray, IntArray
 from planner_core.schedule.schedule import Schedule, Transfers
 
 BoolArray = NDArray[np.bool_]
+
+# Every module whose compiled code calls that of another file imports this one first.
+drop_stale_kernels()
 
 
 class Columns(NamedTuple):
