@@ -1,8 +1,9 @@
 """Period of the dnn-partitioning inputs: our value and bound against published references.
 
-Run ``python -m benchmarks.max_load FOLDER [--limit 60] [--write]``, FOLDER holding the files
-``dnn-partitioning_*.json`` of github.com/msr-fiddle/dnn-partitioning. ``--write`` stores the
-table in ``benchmarks/results/max_load.md``.
+Run ``python -m benchmarks.max_load FOLDER [--limit 60] [--write]``, FOLDER holding files of
+github.com/msr-fiddle/dnn-partitioning: those named below, and any others of its
+``throughput-inputs``, which are measured too. ``--write`` stores the table in
+``benchmarks/results/max_load.md``.
 """
 
 from __future__ import annotations
@@ -12,22 +13,36 @@ import datetime
 import os
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from planner_core.formats import read_problem_file
 from planner_core.schedule import validate
 from planner_core.search import Options, plan
 
-CASES: list[tuple[str, str, float, str]] = [
-    ("bert24_layers_inference", "BERT-24 layers, inference", 17.79, "contiguous"),
-    ("bert24_layers_training", "BERT-24 layers, training", 39.79, "contiguous 41.75"),
-    ("bert3_operators_inference", "BERT-3 operators, inference", 27.92, "contiguous"),
-]
-"""File, name, best published max load and how it was reached (Tarnawski et al. 2020)."""
+PUBLISHED: dict[str, tuple[str, str]] = {
+    "dnn-partitioning_bert24_layers_inference": ("BERT-24 layers, inference", "17.79 (contiguous)"),
+    "dnn-partitioning_bert24_layers_training": (
+        "BERT-24 layers, training",
+        "39.79 (contiguous 41.75)",
+    ),
+    "dnn-partitioning_bert3_operators_inference": (
+        "BERT-3 operators, inference",
+        "27.92 (contiguous)",
+    ),
+}
+"""Name and best published max load by file (Tarnawski et al. 2020)."""
 
 
-def measure(folder: Path, file: str, name: str, reference: float, how: str, limit: float) -> str:
-    problem = read_problem_file(folder / f"dnn-partitioning_{file}.json")
+def cases(folder: Path) -> Iterator[tuple[Path, str, str]]:
+    """Yield file, name and published value of every input in the folder."""
+    for path in sorted(folder.glob("*.json")):
+        if '"maxFPGAs"' in path.read_text(encoding="utf-8"):
+            yield path, *PUBLISHED.get(path.stem, (path.stem.replace("_", " "), "–"))
+
+
+def measure(path: Path, name: str, published: str, limit: float) -> str:
+    problem = read_problem_file(path)
     first: list[float] = []
     begin = time.perf_counter()
 
@@ -42,7 +57,7 @@ def measure(folder: Path, file: str, name: str, reference: float, how: str, limi
     status = found.status if valid else "REFUSED BY THE VALIDATOR"
     return (
         f"| {name} | {found.value:.3f} | {found.lower_bound:.3f} | {found.gap:.3%} | {status} | "
-        f"{found.proved_by} | {within} | {found.seconds:.1f} | {reference:g} ({how}) |"
+        f"{found.proved_by} | {within} | {found.seconds:.1f} | {published} |"
     )
 
 
@@ -61,8 +76,8 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
-    for case in CASES:
-        lines.append(measure(options.folder, *case, options.limit))
+    for case in cases(options.folder):
+        lines.append(measure(*case, options.limit))
         print(lines[-1], flush=True)
     if options.write:
         results = Path(__file__).parent / "results"

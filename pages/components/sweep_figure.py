@@ -46,7 +46,8 @@ def figure(problem: Problem, axis: str, sweep: Sweep | None) -> None:
                 )
         points = plan_points(sweep) if sweep else []
         if axis == "memory":
-            points += baseline_points(problem)
+            with st.spinner("Making the expert schedules of this problem"):
+                points += baseline_points(problem)
         elif sweep is not None:
             points += swept_baselines(sweep)
         if not points:

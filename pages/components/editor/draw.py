@@ -116,10 +116,14 @@ def _free(document: Document) -> dict[str, int]:
 
 
 def tables(drawing: Drawing) -> None:
-    """Tables of everything; they edit the same graph."""
+    """Tables of everything; they edit the same graph. Only the open one is drawn."""
     document = drawing.document
     names = [name for name in TABLES if name != "links"]
-    for tab, name in zip(st.tabs([_TITLES[name] for name in names]), names, strict=True):
+    titles = [_TITLES[name] for name in names]
+    tabs = st.tabs(titles, key="draw/tab", on_change="rerun")
+    for tab, name in zip(tabs, names, strict=True):
+        if not tab.open:
+            continue
         with tab:
             _table(drawing, name)
             if name == "devices":
