@@ -37,6 +37,17 @@ loads below the largest count, by which far more moves are told apart; a high on
 LONGEST_RUN = 12
 """Pieces moved together, at most."""
 
+SINGLE, NEAR, RUN = 0.6, 0.35, 0.85
+"""Of a number drawn for every move: below the first one piece moves, below the second of these
+to a neighbour's device; up to the third a run of pieces does, and above it two or two runs swap."""
+
+SWAPPED_RUNS = 0.7
+"""Share of the swaps that swap runs."""
+
+HOT, FIRST_HOT = (0.0003, 0.0015, 0.0015), (0.01, 0.05)
+"""Temperatures, in the goal's unit, one of which a run begins with: where limits are kept already,
+and before, when excess has to be got rid of."""
+
 
 @njit(nogil=True, cache=True)
 def _anneal(
@@ -66,14 +77,17 @@ def _anneal(
         place = int(draw(state) * count)
         u = b.ordered[place]
         to = int(draw(state) * k)
-        if what < 0.35 and b.touch_ptr[u + 1] > b.touch_ptr[u]:  # to a neighbour's device
+        near = what < NEAR or SINGLE < what <= RUN
+        if near and b.touch_ptr[u + 1] > b.touch_ptr[u]:  # to a neighbour's device
             width = b.touch_ptr[u + 1] - b.touch_ptr[u]
             net = b.touch[b.touch_ptr[u] + int(draw(state) * width)]
             to = y.device[b.producer[net]]
             if b.producer[net] == u:
                 reach = b.net_ptr[net + 1] - b.net_ptr[net]
                 to = y.device[b.consumer[b.net_ptr[net] + int(draw(state) * reach)]]
-        if what > 0.85:  # swap two pieces
+        if what > RUN and draw(state) < SWAPPED_RUNS:
+            n = _swap_runs(b, y, place, int(draw(state) * count), changed, before, state)
+        elif what > RUN:  # swap two pieces
             v = b.ordered[int(draw(state) * count)]
             to = y.device[v]
             if to != y.device[u] and b.allowed[u, to] and b.allowed[v, y.device[u]]:
@@ -83,7 +97,7 @@ def _anneal(
                 shift(b, y, u, to)
         else:
             length = 1
-            if what > 0.6:
+            if what > SINGLE:
                 length = min(2 + int(draw(state) * (LONGEST_RUN - 1)), count - place)
             for i in range(length):
                 u = b.ordered[place + i]
@@ -106,6 +120,37 @@ def _anneal(
         for i in range(n - 1, -1, -1):
             shift(b, y, changed[i], before[i])
     return best_value
+
+
+@njit(nogil=True, cache=True)
+def _swap_runs(
+    b: Board,
+    y: Tally,
+    here: int,
+    there: int,
+    changed: IntArray,
+    before: IntArray,
+    state: NDArray[np.uint64],
+) -> int:
+    """Let what lies on one device near ``here`` and on another near ``there`` change devices."""
+    count, n = len(b.ordered), 0
+    first, second = y.device[b.ordered[here]], y.device[b.ordered[there]]
+    if first == second:
+        return 0
+    for place, old, new in ((here, first, second), (there, second, first)):
+        known = n
+        for p in range(place, min(count, place + 1 + int(draw(state) * LONGEST_RUN / 2))):
+            u = b.ordered[p]
+            if y.device[u] != old or not b.allowed[u, new]:
+                continue
+            fresh = True
+            for i in range(known):
+                fresh = fresh and changed[i] != u
+            if fresh:
+                changed[n], before[n] = u, old
+                n += 1
+                shift(b, y, u, new)
+    return n
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -181,7 +226,7 @@ class AssignmentAnnealer:
         while time.monotonic() < deadline and not stopped() and self.value > target:
             known = self.value
             self.tally.device[:] = self._start(runs)
-            hot = 0.05 * float(self.random.choice([0.2, 1.0]))
+            hot = float(self.random.choice(HOT if np.isfinite(known) else FIRST_HOT))
             self._one_run(hot, min(seconds, deadline - time.monotonic()), stopped)
             if self.value < known:
                 on_improve(self.best.copy())
