@@ -3,44 +3,70 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from planner_core.problem import Problem, build_cluster, build_graph
 from planner_core.search.guarded import run_guarded
 from planner_core.search.progress import Cancellation
 from planner_core.search.state import Clock, SearchState
 
+Kernels = Callable[[], tuple[Any, ...]]
+
 COMPILING = "compiling the search, once after installation"
 
 
 def prepare(state: SearchState) -> None:
-    """Compile what the search of a problem with free operators needs, unless it has been.
+    """Compile what the search of a problem needs, unless it has been.
 
     Compilation takes about half a minute, more than many a time limit, and a search that is
     over before it loses it. So the clock is set on by what it takes.
     """
-    problem = state.problem
-    if problem.is_placed or state.measure_name != "makespan" or state.stopped():
+    if state.stopped():
         return
-    from planner_core.search.makespan import BRANCHED_OPERATORS
-    from planner_core.search.settling import SETTLED_OPERATORS
-
-    if problem.graph.n_operators < SETTLED_OPERATORS:
-        return  # trying everything is over before anything is compiled
-    small = problem.graph.n_operators <= BRANCHED_OPERATORS
-    if all(map(_is_compiled, _exact() if small else _annealing())):
+    needed = _needed(state.problem, state.measure_name)
+    if needed is None:
+        return
+    kernels, work = needed
+    if all(map(_is_compiled, kernels())):
         return
     state.enter(COMPILING)
     begin = time.monotonic()
-    work = _search_exactly if small else _anneal
     run_guarded(work, state, float("inf"), "compilation")
     spent = time.monotonic() - begin
     state.clock = Clock(state.clock.begin + spent, state.clock.deadline + spent)
 
 
+def _needed(problem: Problem, measure: str) -> tuple[Kernels, Callable[[], None]] | None:
+    """What a search is of little use without, and what compiles it."""
+    if measure == "peak_memory":
+        return _listing, _list
+    if problem.is_placed:
+        return None  # the MIP is at work meanwhile
+    if measure != "makespan":
+        return _assigning, _assign
+    from planner_core.search.makespan import BRANCHED_OPERATORS
+    from planner_core.search.settling import SETTLED_OPERATORS
+
+    if problem.graph.n_operators < SETTLED_OPERATORS:
+        return None  # trying everything is over before anything is compiled
+    if problem.graph.n_operators <= BRANCHED_OPERATORS:
+        return _exact, _search_exactly
+    return _annealing, _anneal
+
+
 def local_search_is_compiled() -> bool:
     """Whether local search over order and placement would start at once."""
     return all(map(_is_compiled, _annealing()))
+
+
+def memory_search_is_compiled() -> bool:
+    """Whether a search for a schedule within memory would start at once."""
+    from planner_core.search import memory_search
+
+    return _is_compiled(memory_search._anneal)
 
 
 def _exact() -> tuple[Any, ...]:
@@ -56,6 +82,19 @@ def _annealing() -> tuple[Any, ...]:
     from planner_core.search.annealing import anneal_window
 
     return propagate, anneal_window, memory_search._anneal
+
+
+def _listing() -> tuple[Any, ...]:
+    from planner_core.baselines import list_scheduling
+    from planner_core.schedule import safe_order
+
+    return list_scheduling._ready_order, safe_order._run_safely, safe_order._least_memory_order
+
+
+def _assigning() -> tuple[Any, ...]:
+    from planner_core.search import assignment_search
+
+    return (assignment_search._anneal,)
 
 
 def _is_compiled(kernel: Any) -> bool:
@@ -112,3 +151,17 @@ def _anneal() -> None:
         deadline=state.clock.deadline,
         cancelled=lambda: bool(anneal_window.signatures),
     )
+
+
+def _list() -> None:
+    from planner_core.baselines.list_scheduling import list_schedules
+
+    for memory in (np.inf, 1.0):
+        list(list_schedules(_tiny().problem.with_memory(memory)))
+
+
+def _assign() -> None:
+    from planner_core.milp.pieces import pieces_of
+    from planner_core.search.assignment_search import AssignmentAnnealer
+
+    AssignmentAnnealer(pieces_of(_tiny().problem), "load").run(time.monotonic() + 0.01)

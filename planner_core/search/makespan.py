@@ -14,6 +14,7 @@ from planner_core.baselines import compiled_templates, expert_schedules, quick_t
 from planner_core.bounds import makespan_bounds
 from planner_core.problem import InputError, Problem
 from planner_core.schedule import Schedule
+from planner_core.search.compiled import local_search_is_compiled, memory_search_is_compiled
 from planner_core.search.guarded import run_guarded
 from planner_core.search.horizon import PROOF_COLUMNS, HorizonSearch
 from planner_core.search.large import is_worth_merging, search_merged
@@ -105,7 +106,7 @@ def _search(state: SearchState) -> None:
             offer_list_schedules(state)
     if state.stopped() or settle(state, state.clock.elapsed + SETTLING * state.clock.remaining):
         return
-    if state.schedule is None:
+    if state.schedule is None and memory_search_is_compiled():  # else beside the MIP
         search_within_memory(state, TIGHT * state.clock.remaining)
     if state.schedule is None and not (problem.is_placed or state.stopped()):
         from planner_core.search.budgets import start_from_assignment
@@ -162,7 +163,6 @@ def search_exactly(state: SearchState, seconds: float) -> None:
     each on a core; local search, which settles first, makes way for them.
     """
     from planner_core.search.branch_and_bound import branch_and_bound
-    from planner_core.search.compiled import local_search_is_compiled
     from planner_core.search.placement_search import search_placements
 
     state.enter("branch and bound")

@@ -56,12 +56,36 @@ def test_placed_and_tiny_problems_do_not_wait(monkeypatch):
     compiled.prepare(new_state(random_layered(9, 2, seed=1)))
 
 
-@pytest.mark.parametrize("kernels", [compiled._exact, compiled._annealing])
-def test_a_tiny_problem_compiles_them(kernels):
-    {compiled._exact: compiled._search_exactly, compiled._annealing: compiled._anneal}[kernels]()
+@pytest.mark.parametrize(
+    ("kernels", "work"),
+    [
+        (compiled._exact, compiled._search_exactly),
+        (compiled._annealing, compiled._anneal),
+        (compiled._listing, compiled._list),
+        (compiled._assigning, compiled._assign),
+    ],
+)
+def test_a_tiny_problem_compiles_them(kernels, work):
+    work()
     for kernel in kernels():
         assert kernel.signatures
         assert compiled._is_compiled(kernel)
+
+
+@pytest.mark.parametrize(
+    ("measure", "problem", "kernels"),
+    [
+        ("peak_memory", pipeline(2, 4), compiled._listing),
+        ("period", random_layered(12, 2, seed=1), compiled._assigning),
+        ("transfer", random_layered(12, 2, seed=1), compiled._assigning),
+        ("makespan", random_layered(12, 2, seed=1), compiled._exact),
+        ("makespan", random_layered(60, 2, seed=1), compiled._annealing),
+    ],
+)
+def test_every_measure_has_what_it_needs(measure, problem, kernels):
+    needed = compiled._needed(problem, measure)
+    assert needed is not None
+    assert needed[0] is kernels
 
 
 def test_what_was_never_compiled_is_told(tmp_path, monkeypatch):
