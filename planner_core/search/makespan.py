@@ -261,24 +261,20 @@ def search_within_memory(
     from planner_core.baselines.list_scheduling import list_schedules
     from planner_core.search.memory_search import find_within_memory
 
-    end, seed = time.monotonic() + seconds, state.options.seed * SEED_STRIDE
     free = problem.with_memory(np.inf)
     begin = next((schedule for _, schedule in list_schedules(free)), None)
     if begin is None:
         return
     state.enter("search for a schedule within memory")
-    while state.schedule is None and not state.stopped() and time.monotonic() < end:
-        found = find_within_memory(
-            problem,
-            begin,
-            deadline=min(end, state.clock.deadline),
-            seed=seed,
-            cancelled=lambda: state.schedule is not None or state.stopped() or leave(),
-        )
-        if found is None:
-            return
+    found = find_within_memory(
+        problem,
+        begin,
+        deadline=min(time.monotonic() + seconds, state.clock.deadline),
+        seed=state.options.seed * SEED_STRIDE,
+        cancelled=lambda: state.schedule is not None or state.stopped() or leave(),
+    )
+    if found is not None:
         state.offer(found, "local search")
-        seed += 1
 
 
 def serial_makespan(problem: Problem) -> float:
@@ -324,9 +320,9 @@ class _LocalSearch:
         state = self.state
         offer_compiled_templates(state)
         seed = self.seed
+        if state.schedule is None and not state.stopped():
+            search_within_memory(state, state.clock.remaining, self.leave.is_set)
         while not (state.stopped() or self.leave.is_set()):
-            if state.schedule is None:
-                search_within_memory(state, state.clock.remaining, self.leave.is_set)
             if state.schedule is None:
                 self.leave.wait(0.1)
                 continue

@@ -8,10 +8,11 @@ from planner_core.baselines.list_scheduling import heft, list_schedules
 from planner_core.problem import InputError
 from planner_core.schedule import memory_profiles, validate
 from planner_core.schedule.columns import columns_of
-from planner_core.search import Options, plan
+from planner_core.search import Cancellation, Options, makespan, memory_search, plan
 from planner_core.search.decoder import decisions_of, decode, empty_times
 from planner_core.search.held_memory import memory_excess
 from planner_core.search.memory_search import find_within_memory
+from planner_core.search.state import Clock, SearchState
 from planner_core.workloads.random_graphs import random_layered
 from tests.strategies import problems
 
@@ -88,3 +89,15 @@ def test_excess_falls_with_the_limits_and_ends_at_none(problem):
         assert excess(1.0) == 0.0
         assert (values[1] > 0) == bool(peaks.any())
     assert (excess(0.5, 0.0) > 0) == (values[1] > 0)
+
+
+def test_a_schedule_refused_for_other_reasons_is_not_looked_for_again_and_again(monkeypatch):
+    problem, begin = tight(40, 2, 1.0)
+    state = SearchState(problem, "makespan", Clock.start(30.0), Cancellation())
+    asked = []
+    monkeypatch.setattr(state, "offer", lambda schedule, name: False)
+    monkeypatch.setattr(
+        memory_search, "find_within_memory", lambda *_, **__: asked.append(1) or begin
+    )
+    makespan.search_within_memory(state, 20.0)
+    assert len(asked) == 1
