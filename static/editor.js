@@ -4,6 +4,9 @@
 import cytoscape from "./vendor/cytoscape.esm.min.js";
 import dagre from "./vendor/cytoscape-dagre.min.js";
 
+const version = new URL(import.meta.url).search; // all parts are fetched anew together
+const { partLabels } = await import(`./editor_labels.js${version}`);
+
 cytoscape.use(dagre);
 
 const editors = new WeakMap();
@@ -171,7 +174,7 @@ class Editor {
 
   nodeOf({ node, row, parent, label, count, kind, path }) {
     if (!row) {
-      return { group: "nodes", classes: "group", data: { id: node, parent: parent || undefined, path, label: `${label}\n${number(count)} operators`, w: Math.max(110, label.length * 8 + 24), ...this.colours(kind) } };
+      return { group: "nodes", classes: kind === "mixed" ? "group mixed" : "group", data: { id: node, parent: parent || undefined, path, label: `${label}\n${number(count)} operators`, w: Math.max(110, label.length * 8 + 24), ...this.colours(kind) } };
     }
     return { group: "nodes", data: { id: node, parent: parent || undefined, row, ...this.looks(row) } };
   }
@@ -199,6 +202,7 @@ class Editor {
     return [
       { selector: "node", style: { shape: "round-rectangle", width: "data(w)", height: 44, label: "data(label)", "text-wrap": "wrap", "text-max-width": "data(w)", "text-valign": "center", "font-size": 13, "line-height": 1.25, "font-family": getComputedStyle(this.root).fontFamily, color: "data(ink)", "background-color": "data(fill)" } },
       { selector: "node.group", style: { shape: "round-rectangle", height: 56, "border-width": 3, "border-style": "double", "border-color": "data(ink)", "font-weight": "bold" } },
+      { selector: "node.mixed", style: { "background-color": look.grid, "border-color": look.muted, color: look.text } },
       { selector: "node.box", style: { shape: "round-rectangle", "background-color": look.idle, "background-opacity": 0.6, "border-width": 1, "border-color": look.muted, "border-style": "dashed", color: look.text, "text-valign": "top", "text-halign": "center", padding: 14, "font-size": 14 } },
       { selector: "edge", style: { width: 1.6, "curve-style": "bezier", "line-color": look.muted, "target-arrow-color": look.muted, "target-arrow-shape": "triangle", "arrow-scale": 1.1, "font-size": 11, "font-family": getComputedStyle(this.root).fontFamily, color: look.text, "text-background-color": look.paper, "text-background-opacity": 0.85, "text-background-padding": 2, "min-zoomed-font-size": 7 } },
       { selector: "edge.said, edge.several, edge:selected", style: { label: "data(label)" } },
@@ -327,6 +331,7 @@ class Editor {
     this.empty.hidden = cy.nodes().nonempty();
     this.promise.hidden = !this.data.new;
     cy.edges("[row]").toggleClass("said", cy.edges().length <= 60);
+    partLabels(cy);
     const name = chosen.length === 1 ? `${chosen.id()} ${JSON.stringify(chosen.data("row"))}` : `${chosen.length}`;
     const fields = () => [...this.panel.querySelectorAll("input, select")];
     const at = fields().indexOf(document.activeElement);
@@ -341,11 +346,13 @@ class Editor {
   hints(count) {
     const key = (name, text) => element("li", {}, element("kbd", { textContent: name }), ` ${text}`);
     const kinds = new Set(this.data.nodes.map((item) => item.row?.kind || item.kind || "other"));
+    const keys = this.data.kinds.filter((item) => kinds.has(item.kind));
+    if (kinds.has("mixed")) keys.push({ fill: this.data.theme.grid, title: "several kinds" });
     return [
       element("h4", { textContent: count ? `${count} selected` : "Nothing selected" }),
       element("p", { textContent: this.data.merged ? "Double-click a group to open it, and its box to close it. Click an operator to edit it." : "Click an operator or an arrow to edit it. Drag the round port on an operator's right to another operator to connect them." }),
       element("ul", {}, key("double-click", "adds an operator"), key("Arrow keys", "go from one to the next"), key("Enter", this.data.merged ? "opens a group or edits an operator" : "edits what is selected"), key("Delete", "deletes it"), key("Ctrl-Z", "undoes"), key("Ctrl-Shift-Z", "redoes"), key("Shift-drag", "selects several")),
-      element("div", { className: "ge-key" }, ...this.data.kinds.filter((item) => kinds.has(item.kind)).map((item) => {
+      element("div", { className: "ge-key" }, ...keys.map((item) => {
         const patch = element("i");
         patch.style.background = item.fill;
         return element("span", {}, patch, item.title);
@@ -409,6 +416,7 @@ class Editor {
     cy.on("pan zoom", () => { this.port.hidden = true; this.fitted = false; });
     cy.on("zoom", () => this.nameBoxes());
     cy.on("dragfree", "node", () => this.remember());
+    cy.on("position", "node", () => { cancelAnimationFrame(this.moving); this.moving = requestAnimationFrame(() => partLabels(cy)); });
     this.graph.addEventListener("dblclick", (event) => this.doubleClicked(this.at(event)));
     this.canvas.addEventListener("mousemove", (event) => this.moved(event));
     this.canvas.addEventListener("mouseleave", () => { this.port.hidden = this.tip.hidden = true; });

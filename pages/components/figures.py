@@ -35,14 +35,13 @@ def figures_table(shown: list[Shown]) -> None:
             "Differences to", range(len(titles)), format_func=lambda i: titles[i], width=280
         )
     frame = pd.DataFrame(rows([item.row for item in shown], reference))
-    frame = frame.drop(
-        columns=[name for name in ("lower bound", "gap") if frame[name].isna().all()]
-    )
+    unknown = [name for name in ("lower bound", "gap") if frame[name].isna().all()]
+    frame = frame.drop(columns=["note", *unknown])
     time, memory = problem.time_unit, problem.memory_unit
     units = {
         "makespan": f"makespan ({time})",
         "difference": f"difference ({time})",
-        "lower bound": f"lower bound ({time})",
+        "lower bound": f"bound ({time})",
         "peak memory": f"peak ({memory})",
         "transfer volume": f"moved ({memory})",
         "throughput": f"throughput (1/{time})",
@@ -55,11 +54,10 @@ def figures_table(shown: list[Shown]) -> None:
             format="%.1f %%" if name in shares else ("%+.6g" if name == "difference" else "%.6g"),
         )
         for name in frame.columns
-        if name not in ("schedule", "fits", "note")
+        if name not in ("schedule", "fits")
     }
-    config["schedule"] = st.column_config.TextColumn("schedule", pinned=True, width="medium")
-    config["fits"] = st.column_config.TextColumn("fits", help=HELP["fits"], width="small")
-    config["note"] = st.column_config.TextColumn("note", help=HELP["note"], width="large")
+    config["schedule"] = st.column_config.TextColumn("schedule", pinned=True)
+    config["fits"] = st.column_config.TextColumn("fits", help=HELP["fits"])
     st.dataframe(
         frame,
         hide_index=True,
@@ -67,9 +65,12 @@ def figures_table(shown: list[Shown]) -> None:
         placeholder="–",
         alt="Figures of every schedule: " + ", ".join(frame.columns),
     )
+    # Sentences stand below: in a column they would be cut off.
     for item in shown:
         if not item.row.fits:
             st.caption(f":material/block: **{item.row.title}** does not fit: {item.row.note}.")
+        elif item.row.note:
+            st.caption(f":material/info: **{item.row.title}**: {item.row.note}.")
 
 
 @lru_cache(maxsize=32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.components.download import download
 from pages.components.problems import add_problem, base_problem, own_problems, samples
 from pages.components.session_settings import put_settings, settings_of
 from planner_core.formats.native import problem_document, problem_from_document
@@ -81,14 +82,7 @@ def scenario_popover(key: str) -> None:
             "A scenario is the problem with everything set here: objective, budgets, cluster, "
             "micro-batches, limits. Open its file with **Upload a problem**."
         )
-        st.download_button(
-            "Scenario (JSON)",
-            lambda: dump_scenario(problem, settings),
-            "scenario.json",
-            "application/json",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        download("Scenario (JSON)", lambda: dump_scenario(problem, settings), "scenario.json")
         st.caption(
             "The address of this page is a link to it."
             if link_of(key) is not None

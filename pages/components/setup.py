@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 from streamlit.runtime.pages_manager import PagesManager
 
+from pages.components.download import begin_run
 from planner_core.charts.theme import THEMES, Theme
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +63,7 @@ def setup() -> None:
         layout="wide",
         initial_sidebar_state="collapsed",
     )
+    begin_run()
     st.html(_STYLES)
     for key in list(st.session_state):
         # Streamlit forgets a control that the next page does not draw, unless it was written.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import streamlit as st
 
+from pages.components.download import download
 from pages.components.problems import sources
 from pages.components.setup import theme
 from pages.components.shown import Shown
@@ -38,14 +38,14 @@ def take_away(problem: Problem, plan: Kept | None, shown: list[Shown]) -> None:
             )
             chosen = shown[index if index is not None and index < len(shown) else 0]
         if plan is not None and plan.plan.schedule is not None:
-            _file("Plan (JSON)", lambda: dump_object(plan_document(plan.plan)), "plan.json")
-        _file("Problem (JSON)", lambda: dump_object(problem_document(problem)), "problem.json")
+            download("Plan (JSON)", lambda: dump_object(plan_document(plan.plan)), "plan.json")
+        download("Problem (JSON)", lambda: dump_object(problem_document(problem)), "problem.json")
         if chosen is not None:
-            _file("Schedules (CSV)", lambda: _csv(shown), "schedules.csv")
-            _file("Trace (Perfetto)", lambda: _trace(chosen), "trace.json")
+            download("Schedules (CSV)", lambda: _csv(shown), "schedules.csv")
+            download("Trace (Perfetto)", lambda: _trace(chosen), "trace.json")
             with st.popover("PyTorch (CSV)", icon=":material/download:"):
                 _pytorch(chosen)
-            _file(
+            download(
                 "Report (HTML)",
                 lambda: _report(problem, plan, shown, colours, about),
                 "report.html",
@@ -57,18 +57,6 @@ def take_away(problem: Problem, plan: Kept | None, shown: list[Shown]) -> None:
     st.caption(
         "The chart itself: **PNG** and **SVG** at its top right save what it shows. Open a trace "
         "at ui.perfetto.dev or chrome://tracing."
-    )
-
-
-def _file(label: str, make: Callable[[], str], name: str) -> None:
-    types = {"json": "application/json", "csv": "text/csv", "html": "text/html"}
-    st.download_button(
-        label,
-        make,
-        name,
-        types[name.rsplit(".", 1)[-1]],
-        icon=":material/download:",
-        on_click="ignore",
     )
 
 
@@ -108,7 +96,7 @@ def _pytorch(chosen: Shown) -> None:
         "The order of actions on every rank, for torch.distributed.pipelining, torchtitan "
         "(`pipeline_parallel_schedule_csv`) and NeMo AutoModel (`pp_schedule_csv`)."
     )
-    _file(f"{chosen.entry.title} (CSV)", lambda: text, "pytorch_schedule.csv")
+    download(f"{chosen.entry.title} (CSV)", lambda: text, "pytorch_schedule.csv")
 
 
 def _report(
@@ -157,11 +145,5 @@ def _model(problem: Problem, plan: Kept | None) -> None:
             st.error(f"{str(error)[:1].upper()}{str(error)[1:]}.", icon=":material/error:")
         st.session_state["model_made"] = made
     if made is not None and made[0] is problem and made[1:3] == (kind, horizon):
-        st.download_button(
-            f"model.{kind} ({len(made[3]) / 2**20:.1f} MiB)",
-            made[3],
-            f"model.{kind}",
-            "text/plain",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        text = made[3]
+        download(f"model.{kind} ({len(text) / 2**20:.1f} MiB)", lambda: text, f"model.{kind}")

@@ -68,8 +68,8 @@ def test_earlier_plans_with_other_settings_are_compared(app):
     assert choice.options == ["Plan 1: makespan 63 ms, memory 12 activations, 20 micro-batches"]
     choice.set_value(app.session_state["plans"][:1]).run()
     assert schedules(app)[:2] == ["Plan 2", "Plan 1"]
-    notes = app.dataframe[0].value["note"].tolist()
-    assert notes[1].startswith("with memory 12 activations, 20 micro-batches: feasible")
+    words = "**Plan 1**: with memory 12 activations, 20 micro-batches: feasible"
+    assert any(words in caption.value for caption in app.caption)
 
 
 def test_an_earlier_plan_that_becomes_the_plan_is_shown_once(app):

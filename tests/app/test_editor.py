@@ -302,6 +302,13 @@ def test_durations_per_type_are_edited_one_by_one():
     assert changed == row["duration"] | {first: 42.0}
 
 
+def test_a_group_has_the_colour_of_a_kind_only_if_all_in_it_are_of_that_kind():
+    document = problem_document(pipeline(4, 30, "linear"))
+    for grouping, kinds in (("kind", {"forward", "backward_input", "backward_weight"}),
+                            ("stage", {"mixed"})):  # fmt: skip
+        assert {node["kind"] for node in visible(document, (), grouping)["nodes"]} == kinds
+
+
 def test_every_sample_can_be_drawn():
     document = problem_document(pipeline(4, 30, "linear"))
     assert not visible(document, ())["merged"]

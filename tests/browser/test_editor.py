@@ -249,6 +249,17 @@ def test_a_long_chain_is_broken_into_lines_that_can_be_read(editor):
     editor.wait("cy.zoom() > 0.5")
 
 
+def test_labels_of_arrows_that_cross_stand_apart(editor):
+    editor.open("small_graph").wait("cy.edges('.said').length === 12")
+    editor.wait("""cy.edges().every((edge) => {
+        const at = (one) => { const { x, y } = one.midpoint(); return [
+            x + one.numericStyle("text-margin-x"), y + one.numericStyle("text-margin-y")]; };
+        const [x, y] = at(edge);
+        return cy.edges().every((other) => other === edge
+            || Math.abs(at(other)[0] - x) > 25 || Math.abs(at(other)[1] - y) > 12);
+    })""")
+
+
 def test_the_drawing_fits_the_window_until_it_is_moved(editor):
     page = editor.open("small_graph").page
     wide = page.evaluate("() => document.querySelector('.graph-editor').cytoscape.zoom()")

@@ -40,6 +40,13 @@ def test_files_of_the_expert_schedules(page, tmp_path):
     page.keyboard.press("Escape")
 
 
+def test_a_file_taken_right_after_typing_has_what_was_typed(page):
+    for limit in (7, 5, 11):
+        page.get_by_role("spinbutton", name="Memory limit").fill(str(limit))
+        devices = json.loads(press(page, "Problem (JSON)"))["cluster"]["devices"]
+        assert {device["memory"] for device in devices} == {limit}
+
+
 def test_the_report_opens_offline(page, browser, tmp_path):
     file = tmp_path / "report.html"
     file.write_bytes(press(page, "Report (HTML)"))

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components.download import download
 from pages.components.editor.drawing import Drawing
 from pages.components.editor.edits import TABLES, Document, Edit, table
 from pages.components.editor.tables import COLUMNS, MOST_ROWS, column_settings, frame
@@ -53,7 +54,7 @@ export default function (component) {
 def _component() -> Any:
     """Declare the component; its code is fetched anew only when a file of it has changed."""
     digest = hashlib.sha256()
-    for name in ("editor.js", "editor.css"):
+    for name in ("editor.js", "editor_labels.js", "editor.css"):
         digest.update((ROOT / "static" / name).read_bytes())
     return st.components.v2.component(
         "graph_editor",
@@ -251,15 +252,13 @@ def settings(drawing: Drawing) -> str:
         help=f"Draws groups in place of operators, always above {MOST_SHOWN}. Double-click one to "
         "open or close it. *merging*: the macro-operators that the planner would plan as one.",
     )  # fmt: skip
-    save.download_button(
+    download(
         "Problem (JSON)",
-        dump_object(document),
-        file_name=f"{_file_name(document['name'])}.json",
-        mime="application/json",
-        icon=":material/download:",
+        lambda: dump_object(document),
+        f"{_file_name(document['name'])}.json",
+        save,
         width="stretch",
         disabled=not document["operators"],
-        on_click="ignore",
         help="The problem as a file; upload it here or give it to the command line.",
     )
     return first

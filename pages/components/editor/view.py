@@ -18,6 +18,9 @@ MOST_PARTS = 100
 BLOCKS = 16
 """Parts of a group whose operators nothing else tells apart."""
 
+MIXED = "mixed"
+"""Kind of a group whose operators are of several."""
+
 CRITERIA = ("stage", "micro-batch", "kind")
 
 WHOLE, MACRO = "nothing", "merging"
@@ -114,7 +117,7 @@ class _Shown:
                 "path": inner,
                 "label": name,
                 "count": len(part),
-                "kind": _most_common_kind(part),
+                "kind": _common_kind(part),
             })  # fmt: skip
 
     def _show(self, box: str | None, members: Rows) -> None:
@@ -183,9 +186,9 @@ _NAMES: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
-def _most_common_kind(rows: Rows) -> str:
-    kinds = [row.get("kind", "other") for row in rows]
-    return max(dict.fromkeys(kinds), key=kinds.count)
+def _common_kind(rows: Rows) -> str:
+    kinds = {row.get("kind", "other") for row in rows}
+    return kinds.pop() if len(kinds) == 1 else MIXED
 
 
 def _in_order(document: Document) -> Rows:
