@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 
 from planner_core.baselines import BaselineResult
@@ -47,3 +48,41 @@ def defaults(problem: Problem) -> list[str]:
         if not own and name not in (*first, *fitting):
             fitting.append(name)
     return [*first, *fitting]
+
+
+class Making:
+    """Every expert schedule of a problem, made one after the other in the background.
+
+    Parameters
+    ----------
+    problem : Problem
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.names = [name for name, (_, reason) in choices(problem).items() if not reason]
+        self.made: dict[str, BaselineResult | str] = {}
+        self._over = threading.Event()
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            for name in self.names:
+                self.made[name] = result(name, self.problem)
+        finally:
+            self._over.set()
+
+    def over(self, seconds: float = 0.0) -> bool:
+        """Wait so long for all to be made; whether they are."""
+        return self._over.wait(seconds)
+
+    def found(self) -> list[tuple[str, BaselineResult]]:
+        """Schedules made so far, by name."""
+        made = dict(self.made)
+        return [(name, found) for name, found in made.items() if not isinstance(found, str)]
+
+
+@lru_cache(maxsize=64)
+def making(problem: Problem) -> Making:
+    """Begin to make every expert schedule of a problem, once."""
+    return Making(problem)

@@ -227,37 +227,60 @@ def plan_points(sweep: Sweep) -> list[FrontierPoint]:
     return points
 
 
-def baseline_points(problem: Problem, place: float | None = None) -> list[FrontierPoint]:
-    """Points of every expert schedule that can be run on a problem.
+def baseline_points(problem: Problem, value: float | None = None) -> list[FrontierPoint]:
+    """Points of the expert schedules made of a problem so far.
 
-    They stand at the peak memory they need, or at ``place`` on another axis.
+    They stand at the peak memory they need, or at a value of another axis.
     """
-    points = []
-    for name, (title, reason) in baselines.choices(problem).items():
-        found = None if reason else baselines.result(name, problem)
-        if found is None or isinstance(found, str):
-            continue
-        points.append(
-            FrontierPoint(
-                key=name,
-                title=title,
-                peak_memory=peak_memory(found.problem, found.schedule),
-                value=measure(problem.objective.primary, found.problem, found.schedule),
-                kind="baseline",
-                note="" if found.fits else found.reason or "",
-                limit=place,
-            )
-        )
-    return points
-
-
-def swept_baselines(sweep: Sweep) -> list[FrontierPoint]:
-    """Points of every expert schedule at every value of a sweep of another setting than memory."""
+    suffix = "" if value is None else f"@{number(value)}"
     return [
-        replace(point, key=f"{point.key}@{number(value)}")
-        for value, job in sweep.jobs
-        for point in baseline_points(job.problem, value)
+        FrontierPoint(
+            key=f"{name}{suffix}",
+            title=baselines.choices(problem)[name][0],
+            peak_memory=peak_memory(found.problem, found.schedule),
+            value=measure(problem.objective.primary, found.problem, found.schedule),
+            kind="baseline",
+            note="" if found.fits else found.reason or "",
+            limit=value,
+        )
+        for name, found in baselines.making(problem).found()
     ]
+
+
+@dataclass(frozen=True)
+class Experts:
+    """Expert schedules beside the plans: points so far, how many were made, and if that is all."""
+
+    points: list[FrontierPoint]
+    made: int
+    count: int
+    over: bool
+
+
+def experts(problem: Problem, axis: str, sweep: Sweep | None, seconds: float = 0.0) -> Experts:
+    """Make expert schedules: of the problem, or of every value of a sweep of another setting.
+
+    Parameters
+    ----------
+    problem : Problem
+    axis : str
+    sweep : Sweep, optional
+    seconds : float
+        How long to wait for them.
+    """
+    of: list[tuple[Problem, float | None]] = [(problem, None)]
+    if axis != "memory":
+        of = [(job.problem, value) for value, job in sweep.jobs] if sweep else []
+    points: list[FrontierPoint] = []
+    made, count, over = 0, 0, True
+    for each, value in of:
+        count += sum(not reason for _, reason in baselines.choices(each).values())
+        if over:  # one problem at a time: they share a core
+            making = baselines.making(each)
+            over = making.over(seconds)
+            made += len(making.made)
+            points += baseline_points(each, value)
+    return Experts(points, made, count, over)
 
 
 def chosen_point(points: list[FrontierPoint]) -> str | None:

@@ -12,11 +12,10 @@ from pages.components.solves import keep_plan, kept_plans, verdict
 from pages.components.sweep import (
     AXES,
     Sweep,
-    baseline_points,
     chosen_point,
+    experts,
     plan_points,
     point_key,
-    swept_baselines,
 )
 from planner_core.charts import Entry, FrontierPoint, frontier
 from planner_core.charts.frontier import same_place
@@ -24,15 +23,19 @@ from planner_core.charts.numbers import number
 from planner_core.problem import Problem
 from planner_core.schedule import Plan
 
+AT_ONCE = 0.3
+"""Seconds expert schedules are waited for before the page is drawn without the last of them."""
+
 MOST_OPEN = 4
 """Schedules opened by one click; more may stand at one place."""
 
 
 def figure(problem: Problem, axis: str, sweep: Sweep | None) -> None:
-    """The frontier; runs by itself until the last search is over."""
+    """The frontier; runs by itself until the last search and expert schedule is done."""
     busy = sweep is not None and sweep.running
+    early = not experts(problem, axis, sweep, AT_ONCE).over
 
-    @st.fragment(run_every=1.0 if busy else None)
+    @st.fragment(run_every=0.5 if early else 1.0 if busy else None)
     def draw() -> None:
         if sweep is not None:
             done = sum(job.finished.is_set() for _, job in sweep.jobs)
@@ -44,13 +47,14 @@ def figure(problem: Problem, axis: str, sweep: Sweep | None) -> None:
                     f"{AXES[axis].title.capitalize()} {number(value)}: {reason}.",
                     icon=":material/block:",
                 )
-        points = plan_points(sweep) if sweep else []
-        if axis == "memory":
-            with st.spinner("Making the expert schedules of this problem"):
-                points += baseline_points(problem)
-        elif sweep is not None:
-            points += swept_baselines(sweep)
-        if not points:
+        beside = experts(problem, axis, sweep)
+        if not beside.over:
+            st.caption(
+                ":material/hourglass_top: Making the expert schedules of this problem: "
+                f"{beside.made} of {beside.count}"
+            )
+        points = (plan_points(sweep) if sweep else []) + beside.points
+        if not points and beside.over:
             st.info("Press **Sweep** for a plan at each value, beside the expert schedules.")
             return
         st.plotly_chart(
@@ -71,8 +75,8 @@ def figure(problem: Problem, axis: str, sweep: Sweep | None) -> None:
         )
         _opened(problem, sweep, points)
         _as_table(problem, axis, points)
-        if busy and not sweep.running:
-            st.rerun()
+        if (busy and not sweep.running) or (early and beside.over):
+            st.rerun()  # it runs by itself more seldom, or no more
 
     draw()
 

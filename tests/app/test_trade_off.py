@@ -1,10 +1,11 @@
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.components import problems, sweep
+from pages.components import baselines, problems, sweep
 from planner_core.baselines import run_baseline
 from planner_core.formats.native import problem_document
 from planner_core.problem import Objective
@@ -21,7 +22,7 @@ def test_the_page_shows_every_expert_schedule_at_once():
     assert not app.exception
     assert not app.error
     assert app.number_input(key="sweep/to/memory/bidirectional_8x20").value == 9
-    points = sweep.baseline_points(problems.sample_problem("bidirectional_8x20"))
+    points = sweep.experts(problems.sample_problem("bidirectional_8x20"), "memory", None, 60).points
     assert {(p.title, p.value) for p in points} >= {
         ("1F1B", 81.0),
         ("DualPipe (blocks)", 66.0),
@@ -81,9 +82,36 @@ def test_baselines_of_every_value_stand_at_it():
         (float(m), SolveProcess(sweep.AXES["micro_batches"].change(problem, m), Options()))
         for m in (6, 8)
     ]
-    points = sweep.swept_baselines(sweep.Sweep(problem, "micro_batches", Options(), jobs))
+    swept = sweep.Sweep(problem, "micro_batches", Options(), jobs)
+    found = sweep.experts(problem, "micro_batches", swept, 60)
+    points = found.points
+    assert found.over
+    assert found.made == found.count
     one = {p.limit: p.value for p in points if p.title == "1F1B"}
     assert one == {6.0: (6 + 3) * 3.0, 8.0: (8 + 3) * 3.0}
+
+
+def test_expert_schedules_appear_as_they_are_made(monkeypatch):
+    go_on = threading.Event()
+    made = baselines.result
+
+    def slow(name, problem):
+        if name == "dualpipe":
+            go_on.wait(60)
+        return made(name, problem)
+
+    monkeypatch.setattr(baselines, "result", slow)
+    problem = sweep.AXES["memory"].change(problems.sample_problem("bidirectional_8x20"), 7)
+    jobs = [(value, SolveProcess(problem, Options())) for value in (1.0, 2.0)]
+    swept = sweep.Sweep(problem, "micro_batches", Options(), jobs)
+    first = sweep.experts(problem, "micro_batches", swept, 0.5)
+    assert not first.over
+    assert 0 < len(first.points) <= first.made < first.count
+    assert {point.limit for point in first.points} == {1.0}
+    go_on.set()
+    last = sweep.experts(problem, "micro_batches", swept, 60)
+    assert last.over
+    assert {point.limit for point in last.points} == {1.0, 2.0}
 
 
 @pytest.fixture
@@ -196,7 +224,7 @@ def test_points_are_valid_plans_only():
 
 
 def test_a_row_of_the_table_is_chosen_like_a_point(monkeypatch):
-    points = sweep.baseline_points(pipeline(4, 8, memory=9))
+    points = sweep.experts(pipeline(4, 8, memory=9), "memory", None, 60).points
     state = {"points_table": {"selection": {"rows": [1]}}}
     monkeypatch.setattr(sweep.st, "session_state", state)
     assert sweep.chosen_point(points) == points[1].key
