@@ -59,8 +59,6 @@ if chosen is not None and chosen.solve and job is None:
     st.session_state["failure"] = None
     job = start(chosen.problem, chosen.options)
     st.session_state["job"] = job
-    live(job)  # seen at once; the next run closes the controls as well
-    st.rerun()
 
 if job is not None:
     live(job)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 GRACE = 0.2
 """Seconds in which a click that also ended the typing in a field sets off a rerun."""
@@ -48,7 +49,7 @@ def download(
     label: str,
     make: Callable[[], str],
     name: str,
-    parent: Any = None,
+    parent: DeltaGenerator | None = None,
     **more: Any,
 ) -> None:
     """Draw a button that makes and hands out a file.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.components.merging import merging_fields
 from pages.components.problems import (
@@ -125,9 +126,8 @@ def _limits(key: str, running: bool) -> Chosen | None:
         key="time_limit",
         help="Wall-clock seconds until the best plan so far is taken.",
     )
-    pressed = button.button(
-        "Solve", type="primary", width="stretch", disabled=running, icon=":material/play_arrow:"
-    )
+    spot = button.empty()
+    pressed = _solve_button(spot, closed=running)
     write_link(key)
     if f"cluster/{key}" in st.session_state:
         st.caption(":material/dns: The cluster is the one set on the **Cluster** page.")
@@ -140,7 +140,20 @@ def _limits(key: str, running: bool) -> Chosen | None:
     options = Options(
         time_limit=settings.time_limit, merging=settings.merging, merging_cap=settings.merging_cap
     )
+    if pressed:  # in this run: another one would delay the first picture of the search
+        _solve_button(spot, closed=True)
     return Chosen(problem, options, pressed)
+
+
+def _solve_button(spot: DeltaGenerator, closed: bool) -> bool:
+    return spot.button(
+        "Solve",
+        type="primary",
+        width="stretch",
+        disabled=closed,
+        icon=":material/play_arrow:",
+        key="solve_closed" if closed else "solve",
+    )
 
 
 def _budgets(base: Problem, key: str) -> None:

@@ -13,6 +13,9 @@ import sys
 import threading
 from typing import Any
 
+NICENESS = 5
+"""By how much a search stands back: whoever watches it is answered first."""
+
 GRACE = 10.0
 """Seconds a cancelled search has to hand over its best plan."""
 
@@ -25,6 +28,8 @@ def main() -> int:
     from planner_core.search.progress import Cancellation, Options, Progress
     from planner_core.search.wire import plan_document, progress_document
 
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     # Whatever a library prints must not end up between the JSON lines.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -90,6 +90,15 @@ def test_the_lifeline_ends_a_real_worker():
     assert child.child.wait(30) == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="this system has no niceness")
+def test_whoever_watches_a_search_goes_first():
+    child = Worker()
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    until(lambda: os.getpriority(os.PRIO_PROCESS, child.child.pid) > min(own, 18))
+    child.close()
+    assert child.child.wait(30) == 0
+
+
 def test_searches_queue_for_the_cores():
     queue = SolveQueue(slots=1, spare=False, new_worker=lambda: worker("slow"))
     first = queue.submit(pipeline(2, 2), Options(time_limit=5))
