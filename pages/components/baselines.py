@@ -50,6 +50,20 @@ def defaults(problem: Problem) -> list[str]:
     return [*first, *fitting]
 
 
+def reasons(problem: Problem) -> dict[str, str]:
+    """Why a baseline has no schedule of a problem, by name.
+
+    Where none is shown at first, all were tried, and those that were tried in vain are named too.
+    """
+    known = {name: reason for name, (_, reason) in choices(problem).items() if reason}
+    if not defaults(problem):
+        for name in choices(problem):
+            found = None if name in known else result(name, problem)
+            if isinstance(found, str):
+                known[name] = found
+    return known
+
+
 class Making:
     """Every expert schedule of a problem, made one after the other in the background.
 

@@ -105,7 +105,8 @@ def _choose(problem: Problem, plan: Kept | None) -> tuple[list[str], float | Non
             key=kept_key,
             help="Plans this session found for the same graph, also with other settings.",
         )
-        refused = [f"{title}: {reason}" for title, reason in choices.values() if reason]
+        reasons = baselines.reasons(problem)
+        refused = [f"{choices[name][0]}: {reason}" for name, reason in reasons.items()]
         if refused:
             st.caption("Not for this problem:  \n" + "  \n".join(refused))
     return names, pair or None, earlier
@@ -146,7 +147,7 @@ def _shown(
             continue
         found = baselines.result(name, problem, pair)
         if isinstance(found, str):
-            st.warning(f"{name}: {found}", icon=":material/block:")
+            st.warning(f"{choices[name][0]}: {plain(found)}", icon=":material/block:")
             continue
         wrong = [
             violation

@@ -156,7 +156,7 @@ def common_memory(problem: Problem) -> float | None:
 def facts(problem: Problem) -> str:
     """One line on the size of a problem."""
     graph = problem.graph
-    parts = [f"{graph.n_operators:,} operators", f"{problem.n_devices} devices"]
+    parts = [_count(graph.n_operators, "operator"), _count(problem.n_devices, "device")]
     batches = micro_batch_count(problem)
     if batches > 1:
         parts.append(f"{batches} micro-batches")
@@ -165,6 +165,10 @@ def facts(problem: Problem) -> str:
         parts.append(f"{stages} stages")
     parts.append("fixed placement" if problem.is_placed else "free placement")
     return " · ".join(parts)
+
+
+def _count(number: int, of: str) -> str:
+    return f"{number:,} {of}{'' if number == 1 else 's'}"
 
 
 __all__ = [

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.runtime import get_instance
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from planner_core.charts.numbers import number
+from planner_core.charts.numbers import number, percent
 from planner_core.problem import Problem
 from planner_core.schedule import Plan, validate
 from planner_core.search.process import SolveProcess
@@ -78,9 +78,10 @@ def verdict(plan: Plan) -> str:
     """One line on how good a plan is proved to be."""
     if plan.status == "optimal":
         return f"optimal, proved by the {plan.proved_by}" if plan.proved_by else "optimal"
-    if plan.lower_bound and plan.gap is not None:
+    if plan.lower_bound and plan.value is not None:
+        above = percent(plan.value / plan.lower_bound - 1)
         return (
-            f"feasible; at most {100 * plan.gap:.1f} % above the optimum "
+            f"feasible; at most {above} above the optimum "
             f"(lower bound {number(plan.lower_bound)}, by the {plan.proved_by})"
         )
     return "feasible"

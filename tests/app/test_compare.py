@@ -139,6 +139,9 @@ def test_a_problem_without_expert_schedules_says_what_to_do_and_can_be_taken_awa
     app.selectbox(key="problem").select("mixed_cluster").run()
     assert not app.exception
     assert "Press **Solve** for a plan" in texts(app.info)
+    said = texts(app.caption)
+    assert "48 operators · 4 devices" in said
+    assert "HEFT: no order tried fits the memory limits" in said
     assert any(button.label == "Problem (JSON)" for button in app.get("download_button"))
 
 

@@ -62,7 +62,7 @@ def test_a_plan_without_proof_is_never_called_optimal(app):
     with_plan(app, dualpipe_plan(status="feasible", lower_bound=60.0, proved_by="some bound"))
     assert not app.success
     said = texts(app.info) + texts(app.caption)
-    assert "feasible; at most 4.8 % above the optimum" in texts(app.info)
+    assert "feasible; at most 5.0 % above the optimum" in texts(app.info)
     assert "optimal" not in said
 
 
