@@ -45,7 +45,7 @@ def convergence(
         known = [(point[0], value) for point in points if (value := point[column])]
         if not known:
             continue
-        # Bounds on their way up would squeeze the part that matters: the gap.
+        # Low bounds on their way up would squeeze the part that matters: the gap.
         values += [value for _, value in known] if column == 1 else [known[-1][1]]
         seconds = [second for second, _ in known] + [end]
         level = [value for _, value in known] + [known[-1][1]]
@@ -67,6 +67,8 @@ def convergence(
     figure.update_yaxes(title_text=f"{measure} ({unit})", title_standoff=6, nticks=6)
     if values:
         low, high = min(values), max(values)
+        near = low - 0.5 * (high - low)
+        low = min([low, *(bound for _, _, bound in points if bound is not None and bound >= near)])
         margin = max(0.08 * (high - low), 0.01 * high, 1e-9)
         figure.update_yaxes(range=[low - margin, high + margin])
     figure.update_layout(

@@ -124,8 +124,9 @@ def frontier(
         )
     styled(figure, theme, height=460, left=64)
     places = [_place(p) for p in points]
-    margin = 0.14 * (max(places) - min(places)) or 0.2 * max(places)
-    figure.update_xaxes(range=[min(places) - margin, max(places) + margin])
+    margin = 0.14 * (max(places) - min(places)) or 0.2 * max(places) or 1.0
+    left = max(min(places) - margin, -0.05 * (max(places) + margin))  # nothing is below none
+    figure.update_xaxes(range=[left, max(places) + margin])
     figure.update_xaxes(title_text=swept or f"memory per device ({memory_unit})", title_standoff=8)
     figure.update_yaxes(title_text=f"{measure} ({unit})", title_standoff=8)
     figure.update_layout(showlegend=True, uirevision="frontier", margin={"t": 44, "r": 30})

@@ -55,7 +55,13 @@ def report(
     unit = problem.time_unit if timed else problem.memory_unit
     search = ""
     if len(history) > 1:
-        curve = convergence(history, theme, measure=measure.replace("_", " "), unit=unit)
+        curve = convergence(
+            history,
+            theme,
+            measure=measure.replace("_", " "),
+            unit=unit,
+            now=None if plan is None else plan.seconds,
+        )
         search = "<h2>Search</h2>" + curve.to_html(
             full_html=False, include_plotlyjs=False, config={"displaylogo": False}
         )

@@ -110,6 +110,20 @@ def test_the_gap_has_round_ticks_and_a_title_like_the_others():
     assert figure.layout.yaxis2.title.font == figure.layout.yaxis.title.font
 
 
+@pytest.mark.parametrize(("early", "seen"), [(96.0, True), (5.0, False)])
+def test_bounds_on_their_way_up_are_seen_unless_they_squeeze_the_rest(early, seen):
+    points = [(0.1, 240.0, early), (0.5, 169.0, early), (1.0, 151.0, 110.0)]
+    low, high = convergence(points).layout.yaxis.range
+    assert (low < early) == seen
+    assert low < 110.0 < 240.0 < high
+
+
+def test_no_memory_is_the_left_end_of_the_frontier():
+    figure = frontier([FrontierPoint(key="a", title="a", peak_memory=0.0, value=3.0)])
+    left, right = figure.layout.xaxis.range
+    assert -0.1 < left < 0 < right
+
+
 def test_convergence_without_anything_found():
     assert len(convergence([]).data) == 0
 
