@@ -218,7 +218,13 @@ def _charts(shown: list[Shown]) -> None:
         colour_by = None
         if len(colourings) > 1:
             colour_by = st.segmented_control(
-                "Colour by", colourings, default="kind", key="colour_by", required=True
+                "Colour by",
+                colourings,
+                default="kind",
+                key="colour_by",
+                required=True,
+                help="Kind: forward and backward parts; stage: the model from first to last; "
+                "micro-batch: the batch from first to last.",
             )
         one = st.selectbox(
             "Micro-batch",
@@ -234,7 +240,12 @@ def _charts(shown: list[Shown]) -> None:
             disabled=one == NO_MICRO_BATCH,
             help="Shows the time from the chosen micro-batch's first start to its last finish.",
         )
-        memory = st.toggle("Memory", value=True, key="show_memory")
+        memory = st.toggle(
+            "Memory",
+            value=True,
+            key="show_memory",
+            help="Draws what every device holds over time, and its limit.",
+        )
         path = st.toggle(
             "Critical path",
             key="show_path",

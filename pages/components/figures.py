@@ -32,7 +32,11 @@ def figures_table(shown: list[Shown]) -> None:
     reference = 0
     if len(shown) > 1:
         reference = st.selectbox(
-            "Differences to", range(len(titles)), format_func=lambda i: titles[i], width=280
+            "Differences to",
+            range(len(titles)),
+            format_func=lambda i: titles[i],
+            width=280,
+            help="The column *difference* is a schedule's makespan minus that of this one.",
         )
     frame = pd.DataFrame(rows([item.row for item in shown], reference))
     unknown = [name for name in ("lower bound", "gap") if frame[name].isna().all()]

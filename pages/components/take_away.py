@@ -33,6 +33,7 @@ def take_away(problem: Problem, plan: Kept | None, shown: list[Shown]) -> None:
                 "Trace and PyTorch file of",
                 range(len(shown)),
                 format_func=lambda i: shown[i].entry.title,
+                help="Which schedule these two files hold.",
                 key="take_away_of",
                 width=260,
             )
@@ -127,6 +128,7 @@ def _model(problem: Problem, plan: Kept | None) -> None:
         default="lp",
         required=True,
         key="model_format",
+        help="Both are plain text that other solvers read; LP is easier on the eye.",
     )
     horizon = st.number_input(
         f"Horizon ({problem.time_unit})",
@@ -134,6 +136,7 @@ def _model(problem: Problem, plan: Kept | None) -> None:
         value=plan.plan.makespan if plan is not None else None,
         placeholder="the lower bound",
         format="%g",
+        help="Latest time at which everything must be over; a shorter one makes a smaller model.",
         key=f"horizon/{id(problem)}/{0 if plan is None else id(plan)}",
     )
     made = st.session_state.get("model_made")

@@ -173,6 +173,7 @@ def _links(drawing: Drawing, document: Document) -> None:
         "The same link between every pair of devices",
         alike,
         key=widget,
+        help="Off: latency and bandwidth of every pair are in a table.",
         on_change=take,
         args=(widget, alike, lambda on: _links_edit({"default": link} if on else every)),
     )
@@ -209,6 +210,7 @@ def _links(drawing: Drawing, document: Document) -> None:
         "One transfer at a time",
         exclusive,
         key=widget,
+        help="Transfers on a link exclude each other; the plan then says when each runs.",
         on_change=take,
         args=(widget, exclusive, changed("exclusive")),
     )
@@ -232,7 +234,7 @@ def settings(drawing: Drawing) -> str:
     state = (drawing.number, drawing.rev)
     widget, shown = f"draw/name/{state}", document["name"]
     name.text_input(
-        "Name", shown, key=widget, max_chars=200,
+        "Name", shown, key=widget, max_chars=200, help="What the problem is called in lists.",
         on_change=take, args=(widget, shown, _settings_edit("name")),
     )  # fmt: skip
     widget = f"draw/batches/{state}"
