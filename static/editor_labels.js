@@ -8,8 +8,11 @@ const meet = (a, b) => a.x1 < b.x2 && b.x1 < a.x2 && a.y1 < b.y2 && b.y1 < a.y2;
 
 /** Move labels along their arrows until none lies on another or on an operator. */
 export function partLabels(cy) {
+  if (cy.destroyed()) return;
+  const seen = cy.edges(".said, .several").filter((edge) => edge.data("label") && Number.isFinite(edge.midpoint()?.x));
+  if (seen.empty()) return;
   const operators = cy.nodes().filter((node) => !node.isParent()).map((node) => node.boundingBox({ includeLabels: false, includeOverlays: false }));
-  const labels = cy.edges(".said, .several").filter((edge) => edge.data("label")).map((edge) => ({ edge, ways: ways(edge) }));
+  const labels = seen.map((edge) => ({ edge, ways: ways(edge) }));
   const middles = labels.map((label) => label.ways[0]);
   const placed = [];
   cy.batch(() => labels.forEach(({ edge, ways }, at) => {

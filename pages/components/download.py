@@ -50,6 +50,8 @@ def download(
     make: Callable[[], str],
     name: str,
     parent: DeltaGenerator | None = None,
+    *,
+    kept_as: str | None = None,
     **more: Any,
 ) -> None:
     """Draw a button that makes and hands out a file.
@@ -64,11 +66,13 @@ def download(
         Name of the file.
     parent : container, optional
         Where it is drawn.
+    kept_as : str, optional
+        What tells the button from others if its label changes; else the label does.
     **more
         Other arguments of ``st.download_button``.
     """
     makers = _makers()
-    key = f"{label}/{name.rsplit('.', 1)[-1]}"
+    key = kept_as or label
     makers.latest[key] = (makers.runs, make)
     (parent or st).download_button(
         label,

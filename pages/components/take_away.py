@@ -149,4 +149,6 @@ def _model(problem: Problem, plan: Kept | None) -> None:
         st.session_state["model_made"] = made
     if made is not None and made[0] is problem and made[1:3] == (kind, horizon):
         text = made[3]
-        download(f"model.{kind} ({len(text) / 2**20:.1f} MiB)", lambda: text, f"model.{kind}")
+        label = f"model.{kind} ({len(text) / 2**20:.1f} MiB)"
+        # An earlier model, which may be large, is not kept beside it.
+        download(label, lambda: text, f"model.{kind}", kept_as="model")
